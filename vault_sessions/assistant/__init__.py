@@ -1,0 +1,1 @@
+"""Who answers: a model behind an OpenAI-compatible server, or the offline assistant."""

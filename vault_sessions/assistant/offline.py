@@ -1,0 +1,176 @@
+"""The assistant without a model: it looks up what the vault says and quotes it with its source.
+
+It never pretends to understand. Given the passages that a full-text search found, it picks the
+few sentences that have the most of the question's words in them, and says where each stands.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import NamedTuple
+
+from vault_sessions.formats.fulltext import has_cjk, question_query
+from vault_sessions.formats.times import parse_time
+from vault_sessions.model import Hit
+
+QUOTES = 3
+LONGEST = 400
+_SENTENCE = re.compile(r"(?<=[.!?])[\"')*_]*\s+|(?<=[。！？])|\n+")
+_WORD = re.compile(r"\w+")
+_WHEN = re.compile(
+    r"(?i)\b(when|what (?:date|day|time|year|month)|wann)\b|いつ|\bhow long\b|\bseit wann\b"
+)
+_WHO = re.compile(r"(?i)\b(who|whose|whom|wer|wem|wen)\b|誰|だれ|\bname of\b")
+_DECIDE = re.compile(r"(?i)\bdeci|\bagree|\bchose|\bchoose|\bsettle|entschied|決め")
+_DATE = re.compile(
+    r"(?i)\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez)[a-zä]*\.? \d"
+    r"|\d{1,2}\.? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez)"
+    r"|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day|\b(?:19|20)\d\d\b|\d{1,2}:\d\d|\d月|\d日"
+)
+_BONUS = {"fact": 0.6, "snapshot": 0.4, "summary": 0.5, "message": 0.0}
+
+
+class Quote(NamedTuple):
+    """A sentence or two of the vault, and where they stand."""
+
+    text: str
+    hit: Hit
+    score: float
+
+
+def answer(question: str, hits: Sequence[Hit], zone: tzinfo | None = None) -> str:
+    """What the vault says about a question; dates in ``zone`` (None: the system's)."""
+    quotes = best_quotes(question, hits)
+    if not quotes:
+        about = " ".join(dict.fromkeys(question_query(question).words)) or question.strip()
+        return (
+            f"I found nothing about “{about[:80]}” in this vault.\n\n"
+            "I am the offline assistant: without a model I only look things up in your past "
+            "conversations and memory. To talk to a model, start one on this machine and use "
+            "`vault-sessions chat -p ollama`, or put a key in the environment and use "
+            "`vault-sessions chat -p openai`."
+        )
+    lines = ["No model is set up, so I only looked it up. Your vault says:", ""]
+    for quote in quotes:
+        quoted = quote.text.replace("\n", "\n> ")
+        lines += [f"> {quoted}", f"— {source(quote.hit, zone)}", ""]
+    return "\n".join(lines).rstrip()
+
+
+def source(hit: Hit, zone: tzinfo | None = None) -> str:
+    """Where a passage stands: session and date, or file and section."""
+    at = parse_time(hit.created_at)
+    date = f", {at.astimezone(zone):%Y-%m-%d}" if at else ""
+    if hit.kind == "message":
+        who = "you" if hit.role == "user" else hit.role
+        return f"{hit.name or hit.topic or hit.session_id}{date} ({who}, line {hit.line})"
+    section = f" › {hit.section}" if hit.section else ""
+    return f"{hit.path.rpartition('/')[2]}{section}{date}"
+
+
+def best_quotes(question: str, hits: Sequence[Hit], count: int = QUOTES) -> list[Quote]:
+    """The passages that have the most of the question's words, best first, each once."""
+    stems = _stems(question)
+    if not stems or not hits:
+        return []
+    folded = [_fold(hit.text) for hit in hits]
+    weights = {}
+    for stem in stems:
+        among = sum(1 for text in folded if _has(text, stem))
+        weights[stem] = math.log(1 + len(hits) / (1 + among)) if among else 0.0
+    best = [quote for hit in hits if (quote := _best_of(question, hit, weights))]
+    best.sort(key=lambda quote: (quote.score, quote.hit.created_at or ""), reverse=True)
+    chosen: list[Quote] = []
+    for quote in best:
+        if quote.score < best[0].score * 0.5 or len(chosen) == count:
+            break
+        if not any(_alike(quote.text, other.text) for other in chosen):
+            chosen.append(quote)
+    return chosen
+
+
+def _best_of(question: str, hit: Hit, weights: dict[str, float]) -> Quote | None:
+    """The sentence of a passage that answers best, with what stands around it."""
+    sentences = [s.strip() for s in _SENTENCE.split(hit.text) if s and s.strip()]
+    whole = _fold(hit.text)
+    around = sum(weight for stem, weight in weights.items() if _has(whole, stem))
+    best_at, best_score = -1, 0.0
+    for index, sentence in enumerate(sentences):
+        folded = _fold(sentence)
+        score = sum(weight for stem, weight in weights.items() if _has(folded, stem))
+        if not score:
+            continue
+        # the rest of the passage tells what the sentence is about
+        score += 0.35 * (around - score)
+        if _WHEN.search(question) and _DATE.search(sentence):
+            score *= 1.5
+        if _DECIDE.search(question) and _DECIDE.search(sentence):
+            score *= 1.5
+        if sentence.endswith(("?", "？")):
+            score *= 0.5
+        if score > best_score:
+            best_at, best_score = index, score
+    if best_at < 0:
+        return None
+    bonus = _BONUS[hit.kind]
+    if _WHO.search(question) and hit.section == "Relationships":
+        bonus += 0.4
+    return Quote(_with_context(sentences, best_at), hit, best_score * (1 + bonus))
+
+
+def _with_context(sentences: list[str], at: int) -> str:
+    """The sentence, and the next one where there is room for it."""
+    text = sentences[at]
+    if len(text) > LONGEST:
+        return text[: LONGEST - 1] + "…"
+    if at + 1 < len(sentences) and len(text) + len(sentences[at + 1]) < LONGEST // 2:
+        text += " " + sentences[at + 1]
+    return text
+
+
+def _stems(question: str) -> list[str]:
+    """The beginnings of the question's content words, by which their forms are recognised."""
+    stems: dict[str, None] = {}
+    for word in question_query(question).words:
+        folded = _fold(word)
+        if has_cjk(folded):
+            stems.update((folded[i : i + 2], None) for i in range(max(1, len(folded) - 1)))
+        else:
+            stems[_stem(folded)] = None
+    return list(stems)
+
+
+def _stem(word: str) -> str:
+    if len(word) > 7:
+        return word[:-3]
+    if len(word) > 5:
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word[-1] in "es" else word
+
+
+def _fold(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    kept = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return unicodedata.normalize("NFKC", kept) if not kept.isascii() else kept
+
+
+def _has(folded: str, stem: str) -> bool:
+    """Does a word of the text begin with the stem? (Without spaces: does it stand there?)"""
+    at = folded.find(stem)
+    if has_cjk(stem):
+        return at >= 0
+    while at >= 0:
+        if at == 0 or not folded[at - 1].isalnum():
+            return True
+        at = folded.find(stem, at + 1)
+    return False
+
+
+def _alike(one: str, other: str) -> bool:
+    """Do two quotes say nearly the same words?"""
+    a, b = set(_WORD.findall(_fold(one))), set(_WORD.findall(_fold(other)))
+    return len(a & b) > 0.7 * min(len(a), len(b))

@@ -1,0 +1,340 @@
+"""One call to a model: streaming, retries, and every failure as one clear line.
+
+The openai package is imported when the first call is made (0.4 s). It reads headers, keys and
+proxies from the environment by itself; all of that is switched off here, so that nothing but what
+the user configured for this provider is sent to it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
+
+from vault_sessions.errors import ContextTooLong, ProviderError, ProviderUnusable
+from vault_sessions.model import LOCAL, Provider
+
+TRIES = 4
+LONGEST_WAIT = 30.0
+_PLACEHOLDER = "none"  # the client wants a key even for a server on this machine
+_RETRIED = (408, 409, 429)
+
+
+class Reply(NamedTuple):
+    """A whole answer. ``usage`` as the server reported it, None where it didn't."""
+
+    text: str
+    model: str
+    usage: dict[str, int] | None
+    tool_calls: tuple[dict[str, Any], ...] = ()
+
+
+class Call(NamedTuple):
+    """What is needed to reach a model: the provider, its key, and which model."""
+
+    provider: Provider
+    key: str
+    model: str
+
+
+def prepare(provider: Provider, model: str | None, environment: Mapping[str, str]) -> Call:
+    """Find the key and the model. Raises ProviderUnusable, saying what to set."""
+    if not provider.base_url:
+        raise ProviderUnusable(
+            f"The provider {provider.name!r} has no base_url. Set it in your settings: "
+            f"ai.providers.{provider.name}.base_url (see: vault-sessions config path)."
+        )
+    key = _key(provider, environment)
+    chosen = model or provider.model
+    if chosen is None:
+        names = models(Call(provider, key, ""))
+        if not names:
+            raise ProviderUnusable(
+                f"{provider.name} has no model loaded. Load one there, or name it with --model."
+            )
+        chosen = names[0]
+    return Call(provider, key, chosen)
+
+
+def usable(provider: Provider, environment: Mapping[str, str]) -> bool:
+    """Could it be called, as far as can be told without calling it?"""
+    if not provider.base_url:
+        return False
+    if provider.api_key_command or not provider.api_key_env:
+        return True
+    return bool(environment.get(provider.api_key_env))
+
+
+def _key(provider: Provider, environment: Mapping[str, str]) -> str:
+    if provider.api_key_env and (key := environment.get(provider.api_key_env, "").strip()):
+        return _sendable(key, provider.api_key_env)
+    if provider.api_key_command:
+        return _sendable(_key_from_command(provider), "what api_key_command prints")
+    if provider.api_key_env:
+        raise ProviderUnusable(
+            f"No key for {provider.name}: set {provider.api_key_env} in the environment "
+            f"(or ai.providers.{provider.name}.api_key_command in your settings)."
+        )
+    return _PLACEHOLDER
+
+
+def _sendable(key: str, source: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ProviderUnusable(f"The key from {source} has characters that no key has.")
+    return key
+
+
+def _key_from_command(provider: Provider) -> str:
+    try:
+        done = subprocess.run(
+            shlex.split(provider.api_key_command or ""),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise ProviderUnusable(
+            f"The api_key_command of {provider.name} failed ({type(error).__name__})."
+        ) from None
+    return done.stdout.strip()
+
+
+def models(call: Call) -> list[str]:
+    """The names of the server's models. Raises ProviderError."""
+    import openai
+
+    with _client(call) as client:
+        try:
+            page = client.models.list()
+            return [str(model.id) for model in page.data or ()]
+        except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
+            _explain(error, call)
+
+
+def stream(
+    call: Call,
+    messages: Iterable[dict[str, Any]],
+    on_text: Callable[[str], None],
+    on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+) -> Reply:
+    """Ask for an answer; ``on_text`` gets its pieces as they arrive.
+
+    A call that fails before its first piece is tried again with back-off (429, 5xx, a lost
+    connection): ``on_wait(seconds, why)`` hears of it. Ctrl-C closes the connection and goes
+    through. Raises ProviderError.
+    """
+    import openai
+
+    body = list(messages)
+    failures = 0
+    with _client(call) as client:
+        while True:
+            pieces: list[str] = []
+
+            def receive(piece: str, pieces: list[str] = pieces) -> None:
+                pieces.append(piece)
+                on_text(piece)
+
+            try:
+                return _stream_once(client, call, body, receive)
+            except (openai.OpenAIError, ValueError) as error:
+                failures += 1
+                wait = None if pieces or failures == TRIES else _wait_before(error, failures)
+                if wait is None:
+                    _explain(error, call)
+                on_wait(wait, _short(error))
+                time.sleep(wait)
+
+
+def _stream_once(
+    client: Any, call: Call, body: list[dict[str, Any]], on_text: Callable[[str], None]
+) -> Reply:
+    usage: dict[str, int] | None = None
+    finished = False
+    model = call.model
+    pieces: list[str] = []
+    calls: dict[int, dict[str, Any]] = {}
+    with client.chat.completions.create(
+        model=call.model, messages=body, stream=True, stream_options={"include_usage": True}
+    ) as chunks:
+        kind = chunks.response.headers.get("content-type", "")
+        for chunk in chunks:
+            model = chunk.model or model
+            usage = _usage(chunk.usage) or usage
+            for choice in (chunk.choices or ())[:1]:
+                finished = finished or choice.finish_reason is not None
+                if choice.delta is None:
+                    continue
+                if choice.delta.content:
+                    pieces.append(choice.delta.content)
+                    on_text(choice.delta.content)
+                _gather(calls, choice.delta.tool_calls or ())
+    if not finished:
+        if "event-stream" not in kind:
+            raise _Broken(f"its answer is {kind or 'of no known kind'}, not a stream")
+        raise _Broken("the answer broke off")
+    return Reply("".join(pieces), model, usage, tuple(calls[i] for i in sorted(calls)))
+
+
+class _Broken(ValueError):
+    """The stream ended without its end."""
+
+
+def _gather(calls: dict[int, dict[str, Any]], deltas: Iterable[Any]) -> None:
+    """Put the pieces of streamed tool calls together, by their index."""
+    for delta in deltas:
+        index = delta.index if delta.index is not None else max(len(calls) - 1, 0)
+        whole = calls.setdefault(
+            index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        )
+        whole["id"] = delta.id or whole["id"]
+        if delta.function is not None:
+            whole["function"]["name"] += delta.function.name or ""
+            whole["function"]["arguments"] += delta.function.arguments or ""
+
+
+def _usage(usage: Any) -> dict[str, int] | None:
+    if usage is None:
+        return None
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    values = {name: getattr(usage, name, None) for name in names}
+    return {name: value for name, value in values.items() if isinstance(value, int)} or None
+
+
+def _client(call: Call) -> Any:
+    """A client that sends what is configured and nothing from the environment."""
+    import httpx2
+    import openai
+
+    provider = call.provider
+    host = urlsplit(provider.base_url or "").hostname
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if _is_openai(name)}
+    try:
+        http = httpx2.Client(
+            # a proxy is for servers elsewhere: one on this machine is reached directly
+            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+            follow_redirects=False,
+            timeout=httpx2.Timeout(
+                provider.timeout_seconds, connect=min(10.0, provider.timeout_seconds)
+            ),
+        )
+        return openai.OpenAI(
+            api_key=call.key,
+            base_url=provider.base_url,
+            max_retries=0,
+            default_headers=dict(provider.extra_headers),
+            http_client=http,
+        )
+    except (OSError, ValueError, openai.OpenAIError) as error:
+        raise ProviderUnusable(f"{provider.name} can't be called: {error}") from error
+    finally:
+        os.environ.update(hidden)
+
+
+def _is_openai(name: str) -> bool:
+    return name.startswith("OPENAI_")
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+def _wait_before(error: Exception, failures: int) -> float | None:
+    """Seconds to wait before the next try; None: trying again would not help."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        if error.status_code not in _RETRIED and error.status_code < 500:
+            return None
+        if error.code == "insufficient_quota":
+            return None
+        try:
+            asked = float(error.response.headers.get("retry-after", ""))
+        except ValueError:
+            asked = 0.0
+        if asked > LONGEST_WAIT:
+            return None
+        if asked > 0:
+            return asked
+    elif not isinstance(error, openai.APIConnectionError | _Broken) or isinstance(
+        error, openai.APITimeoutError
+    ):
+        return None
+    return min(8.0, 0.5 * 2.0 ** (failures - 1)) * random.uniform(0.75, 1.0)
+
+
+def _short(error: Exception) -> str:
+    status = getattr(error, "status_code", None)
+    return f"status {status}" if status else "connection lost"
+
+
+def _explain(error: Exception, call: Call) -> NoReturn:
+    """Raise the one line that tells the user what is wrong and what to do."""
+    import openai
+
+    name, where = call.provider.name, call.provider.base_url
+    said = _said(error)
+    if isinstance(error, openai.APITimeoutError):
+        raise ProviderError(
+            f"{name} did not answer within {call.provider.timeout_seconds:g} s ({where})."
+        ) from error
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        reason = str(cause) if cause is not None and str(cause) else "connection lost"
+        hint = " Is it running?" if name in LOCAL else ""
+        raise ProviderError(f"Can't reach {name} at {where}: {reason}.{hint}") from error
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        source = call.provider.api_key_env or "api_key_command"
+        raise ProviderError(
+            f"{name} refused the key from {source} ({error.status_code}): {said}"
+        ) from error
+    if isinstance(error, openai.APIStatusError):
+        if _is_too_long(error, said):
+            raise ContextTooLong(
+                f"The conversation is too long for {call.model}: {said}"
+            ) from error
+        if isinstance(error, openai.NotFoundError):
+            raise ProviderError(
+                f"{name} has no model {call.model!r} (or {where} is not its address): {said}"
+            ) from error
+        if isinstance(error, openai.RateLimitError):
+            raise ProviderError(f"{name} is busy or out of quota (429): {said}") from error
+        raise ProviderError(f"{name} answered with status {error.status_code}: {said}") from error
+    if isinstance(error, _Broken):
+        raise ProviderError(f"{name} at {where}: {error}.") from error
+    if isinstance(error, openai.APIError):
+        if _is_too_long(error, said):
+            raise ContextTooLong(
+                f"The conversation is too long for {call.model}: {said}"
+            ) from error
+        raise ProviderError(f"{name} broke the answer off: {said}") from error
+    raise ProviderError(
+        f"{name} at {where} sent what can't be read ({type(error).__name__}). "
+        f"Is it an OpenAI-compatible server?"
+    ) from error
+
+
+def _is_too_long(error: Any, said: str) -> bool:
+    low = said.casefold()
+    return getattr(error, "code", None) == "context_length_exceeded" or (
+        "context" in low and any(word in low for word in ("length", "too long", "exceed", "window"))
+    )
+
+
+def _said(error: Exception) -> str:
+    """What the server said of it, on one line of at most 300 characters."""
+    body = getattr(error, "body", None)
+    if isinstance(body, dict) and body.get("message"):
+        text = str(body["message"])
+    elif isinstance(body, str) and body.strip():
+        text = body
+    else:
+        text = str(getattr(error, "message", error))
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else text[:299] + "…"

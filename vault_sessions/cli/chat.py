@@ -1,0 +1,163 @@
+"""``chat``: one turn from ``-m`` or stdin, or a conversation in line mode."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vault_sessions.cli.door import (
+    Door,
+    SessionName,
+    json_option,
+    pass_door,
+    print_json,
+    say,
+)
+from vault_sessions.cli.telling import (
+    hint_providers,
+    resumed_line,
+    session_line,
+    tell_notices,
+    waiting,
+)
+from vault_sessions.formats.display import safe_line
+
+if TYPE_CHECKING:
+    from vault_sessions.lifecycle import Conversation, Turn
+    from vault_sessions.rules.resume import Decision
+    from vault_sessions.workspace import Workspace
+
+
+@click.command("chat")
+@click.option("-s", "--session", type=SessionName(), metavar="NAME", help="This session.")
+@click.option("--new", is_flag=True, help="A new session; the present one is ended.")
+@click.option("-p", "--provider", metavar="P", help="Who answers: openai, ollama, offline, …")
+@click.option("--model", metavar="M", help="Which of its models.")
+@click.option("--skill", metavar="S", help="Instructions from a skill file.")
+@click.option("-m", "--message", metavar="TEXT", help="One turn; - reads the message from stdin.")
+@click.option("--plain", is_flag=True, help="Line mode (the default for now).")
+@click.option("--private", is_flag=True, help="Nothing is stored.")
+@click.option("--why", is_flag=True, help="Say which session would be opened and why; do nothing.")
+@json_option
+@pass_door
+def chat_command(
+    door: Door,
+    session: str | None,
+    new: bool,
+    provider: str | None,
+    model: str | None,
+    skill: str | None,
+    message: str | None,
+    plain: bool,
+    private: bool,
+    why: bool,
+    as_json: bool,
+) -> None:
+    """Talk. Comes back to this place's conversation within the resume window."""
+    if new and session is not None:
+        raise click.UsageError("--new and --session exclude each other.")
+    text = None if why else _message(message)
+    workspace = door.workspace
+    decision, warnings = _decide(workspace, session, new, private)
+    for warning in warnings:
+        door.note(f"Warning: {warning}")
+    if why:
+        _explain(decision, as_json)
+        return
+    if text is not None and not text.strip():
+        raise click.UsageError("The message is empty.")
+    conversation = workspace.begin(
+        decision, provider=provider, model=model, skill=skill, private=private
+    )
+    if text is not None:
+        _one_turn(door, conversation, decision, text, as_json)
+        return
+    from vault_sessions.cli.lines import converse
+
+    converse(door, conversation, decision)
+
+
+def _message(given: str | None) -> str | None:
+    """What is to be said: ``-m``, stdin for ``-m -`` or a pipe; None: a conversation."""
+    if given is not None and given != "-":
+        return _readable(given)
+    if given == "-" or not sys.stdin.isatty():
+        data = sys.stdin.buffer.read()
+        return data.decode("utf-8-sig", "replace").rstrip("\n")
+    return None
+
+
+def _readable(text: str) -> str:
+    """Arguments that are not UTF-8 come with surrogates, which no transcript can hold."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _decide(
+    workspace: Workspace, session: str | None, new: bool, private: bool
+) -> tuple[Decision, list[str]]:
+    if session is not None:
+        return workspace.decide_named(session)
+    if private and not new:
+        # what is private does not go on in a session that is kept
+        from vault_sessions.rules.resume import Decision
+
+        return Decision("new", None, "private: nothing is stored"), []
+    return workspace.decide(new=new), []
+
+
+def _explain(decision: Decision, as_json: bool) -> None:
+    if as_json:
+        print_json(decision._asdict())
+        return
+    if decision.session_id is not None:
+        say(f"Would resume {decision.session_id}: {decision.reason}.")
+    else:
+        name = f" named {decision.name!r}" if decision.name else ""
+        say(f"Would begin a new session{name}: {decision.reason}.")
+    if decision.ends is not None:
+        say(f"It would end {decision.ends}.")
+    if decision.runner_up is not None:
+        say(f"Runner-up: {safe_line(decision.runner_up)}")
+    for label, why in decision.considered[:10]:
+        say(f"  {safe_line(label)}: {safe_line(why)}")
+
+
+def _one_turn(
+    door: Door, conversation: Conversation, decision: Decision, text: str, as_json: bool
+) -> None:
+    from vault_sessions.cli.stream import Stream
+
+    workspace = door.workspace
+    if line := resumed_line(workspace, decision):
+        door.note(line)
+    if conversation.provider == "offline":
+        hint_providers(door)
+    tell_notices(door, conversation)
+    stream = Stream(quiet=as_json)
+    try:
+        turn = workspace.take_turn(text, on_text=stream.feed, on_wait=waiting(door))
+    finally:
+        stream.close()
+    tell_notices(door, conversation)
+    if as_json:
+        print_json(_turn_fields(turn, conversation))
+    door.note(session_line(turn, conversation))
+    if turn.error is not None:
+        raise turn.error
+    if turn.status == "cancelled":
+        raise KeyboardInterrupt
+
+
+def _turn_fields(turn: Turn, conversation: Conversation) -> dict[str, Any]:
+    return {
+        "session_id": turn.session_id,
+        "name": conversation.name,
+        "reply": turn.text,
+        "status": turn.status,
+        "error": str(turn.error) if turn.error else None,
+        "provider": turn.provider,
+        "model": turn.model,
+        "usage": turn.usage,
+    }

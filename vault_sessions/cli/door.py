@@ -1,0 +1,169 @@
+"""What every command shares: the vault it works on, results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from vault_sessions.formats.display import safe, safe_json
+
+if TYPE_CHECKING:
+    from vault_sessions.model import Session
+    from vault_sessions.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Door:
+    """The global options as given, and the workspace once it is open."""
+
+    def __init__(self) -> None:
+        self.vault: str | None = None
+        self.verbose = False
+        self.quiet = False
+        self._workspace: Workspace | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The vault at work; opened when it is first asked for."""
+        if self._workspace is None:
+            from vault_sessions.workspace import Workspace
+
+            self._workspace = Workspace.open(self.vault, say=self.note)
+        return self._workspace
+
+    def note(self, text: str) -> None:
+        """A line for the person, on stderr, unless they asked for quiet."""
+        if not self.quiet:
+            click.echo(safe(text), err=True)
+
+    def detail(self, text: str) -> None:
+        """A line for the person who asked for more."""
+        if self.verbose:
+            self.note(text)
+
+
+def close_door(door: Door) -> None:
+    """Close what was opened."""
+    if door._workspace is not None:
+        door._workspace.close()
+
+
+pass_door = click.make_pass_decorator(Door, ensure=True)
+
+
+def add_global_options(command: click.Command) -> None:
+    """Let ``--vault``, ``-v`` and ``-q`` stand before and after every command."""
+    if any(parameter.name == "vault" for parameter in command.params):
+        return
+    root = command.name == "main"
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value not in (None, False):
+            setattr(ctx.ensure_object(Door), str(parameter.name), value)
+
+    for names, options in (
+        (["--vault"], {"metavar": "DIR", "help": "The vault to work on."}),
+        (["-v", "--verbose"], {"is_flag": True, "help": "Say more."}),
+        (["-q", "--quiet"], {"is_flag": True, "help": "Say less."}),
+    ):
+        command.params.append(
+            click.Option(
+                names, callback=keep, expose_value=False, allow_from_autoenv=root, **options
+            )
+        )
+    if isinstance(command, click.Group):
+        for sub in command.commands.values():
+            add_global_options(sub)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; nothing in it can control a terminal."""
+    import orjson
+
+    data = safe_json(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    sys.stdout.write(data.decode() + "\n")
+
+
+def say(text: str) -> None:
+    """A result for a person, on stdout."""
+    sys.stdout.write(safe(text) + "\n")
+
+
+def on_terminal() -> bool:
+    """Is stdout a terminal?"""
+    return sys.stdout.isatty()
+
+
+def now() -> datetime:
+    """The present, for reading ``--since``."""
+    return datetime.now(UTC)
+
+
+if TYPE_CHECKING:
+    TimeType = click.ParamType[datetime]
+    NameType = click.ParamType[str]
+else:
+    TimeType = NameType = click.ParamType
+
+
+class Since(TimeType):
+    """``24h``, ``7d``, ``2w``, ``3m`` or ``2026-11-21``."""
+
+    name = "when"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read it, or say what is taken."""
+        from vault_sessions.formats.times import parse_since
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_since(str(value), now())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SessionName(NameType):
+    """A session's name, id or the beginning of an id; completed from the mirror."""
+
+    name = "session"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[Any]:
+        """Names and ids that begin so."""
+        from click.shell_completion import CompletionItem
+
+        from vault_sessions.errors import VaultSessionsError
+        from vault_sessions.workspace import Workspace
+
+        try:
+            with Workspace.open(ctx.find_root().params.get("vault")) as workspace:
+                sessions = workspace.list()
+        except (VaultSessionsError, OSError):
+            return []
+        key = incomplete.casefold()
+        return [
+            CompletionItem(s.name or s.id, help=s.topic or "")
+            for s in sessions
+            if (s.name or s.id).casefold().startswith(key)
+        ]
+
+
+def session_fields(session: Session) -> dict[str, Any]:
+    """The keys of ``list --json``."""
+    keys = (
+        "id name topic topic_source created_at updated_at ended_at message_count model provider "
+        "skill directory git_root status problems path"
+    )
+    return {key: getattr(session, key) for key in keys.split()}

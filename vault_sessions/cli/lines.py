@@ -1,0 +1,206 @@
+"""Line mode: a conversation in a plain terminal, with slash commands."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from vault_sessions.cli.door import Door
+from vault_sessions.cli.stream import Stream
+from vault_sessions.cli.telling import (
+    hint_providers,
+    resumed_line,
+    tell_notices,
+    waiting,
+)
+from vault_sessions.errors import VaultSessionsError
+from vault_sessions.formats.display import safe, safe_line
+
+if TYPE_CHECKING:
+    from vault_sessions.lifecycle import Conversation
+    from vault_sessions.rules.resume import Decision
+
+HELP = """\
+/new              begin a new session; this one is ended
+/sessions         the newest sessions; chat -s NAME opens one
+/title TEXT       set this session's topic
+/skill [NAME]     use a skill, or list them
+/model [P] [M]    another provider or model for this session
+/search WORDS     search in everything
+/memory           what is remembered
+/why              why this session was opened
+/quit             leave (Ctrl-D too)
+Ctrl-C stops an answer; what had arrived is kept. A line that begins with // is said with one /."""
+
+
+def converse(door: Door, conversation: Conversation, decision: Decision) -> None:
+    """Read, answer, repeat, until the person leaves."""
+    with suppress(ImportError):
+        import readline  # noqa: F401  # line editing and history for input()
+    chat = _Chat(door, conversation, decision)
+    chat.open()
+    while True:
+        try:
+            text = input("> ")
+        except EOFError:
+            click.echo()
+            break
+        except KeyboardInterrupt:
+            click.echo("\n(/quit or Ctrl-D leaves)", err=True)
+            continue
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if not text.strip():
+            continue
+        try:
+            if text.startswith("/") and not text.startswith("//"):
+                if chat.command(text) == "quit":
+                    break
+            else:
+                chat.say(text[1:] if text.startswith("//") else text)
+        except VaultSessionsError as error:
+            click.echo(f"Error: {safe(str(error))}", err=True)
+    chat.close()
+
+
+class _Chat:
+    """The open conversation of a terminal."""
+
+    def __init__(self, door: Door, conversation: Conversation, decision: Decision) -> None:
+        self.door = door
+        self.conversation = conversation
+        self.decision = decision
+
+    def open(self) -> None:
+        door = self.door
+        if line := resumed_line(door.workspace, self.decision):
+            door.note(line)
+            self._recap()
+        elif self.conversation.private:
+            door.note("Private: nothing of this is stored.")
+        else:
+            name = f" {self.conversation.name!r}" if self.conversation.name else ""
+            door.note(f"A new session{name}. /help lists what you can do.")
+        if self.conversation.provider == "offline":
+            door.note("No model is set up: the offline assistant looks things up in your vault.")
+            hint_providers(door)
+        tell_notices(door, self.conversation)
+
+    def _recap(self) -> None:
+        """The last exchanges, as they were said."""
+        count = self.door.workspace.settings.recap_exchanges
+        if not count:
+            return
+        spoken = [
+            m for m in self.conversation.messages if m.role in ("user", "assistant") and m.text
+        ]
+        starts = [i for i, m in enumerate(spoken) if m.role == "user"][-count:]
+        for message in spoken[starts[0] :] if starts else []:
+            lead = "> " if message.role == "user" else ""
+            click.echo(f"{lead}{_shortened(safe(message.text))}")
+
+    def say(self, text: str) -> None:
+        workspace = self.door.workspace
+        if again := workspace.next_session():
+            self.door.note(f"A new session: {again.reason}.")
+            self.conversation = workspace.begin(again)
+            self.decision = again
+        stream = Stream()
+        try:
+            turn = workspace.take_turn(text, on_text=stream.feed, on_wait=waiting(self.door))
+        finally:
+            stream.close()
+        tell_notices(self.door, self.conversation)
+        if turn.status == "cancelled":
+            self.door.note("(stopped; what had arrived is kept)")
+        if turn.error is not None:
+            raise turn.error
+
+    def command(self, line: str) -> str | None:
+        """Do what a slash command says; "quit" to leave."""
+        name, _, rest = line[1:].partition(" ")
+        rest = rest.strip()
+        match name:
+            case "quit" | "exit" | "q":
+                return "quit"
+            case "help" | "?":
+                click.echo(HELP)
+            case "new":
+                self.conversation = self.door.workspace.new_conversation(
+                    private=self.conversation.private
+                )
+                self.door.note("A new session.")
+                tell_notices(self.door, self.conversation)
+            case "sessions":
+                self._sessions()
+            case "title":
+                self._title(rest)
+            case "skill":
+                self._skill(rest)
+            case "model":
+                self._model(rest)
+            case "search":
+                self._search(rest)
+            case "memory":
+                for which in ("user", "facts"):
+                    path, text = self.door.workspace.memory_file(which)
+                    click.echo(f"=== {safe_line(path)}\n{safe(text.strip())}\n")
+            case "why":
+                click.echo(safe(f"{self.decision.reason}"))
+            case _:
+                click.echo(f"There is no command /{safe_line(name)}. /help lists them.", err=True)
+        return None
+
+    def _sessions(self) -> None:
+        from vault_sessions.formats.times import local_time
+
+        for session in self.door.workspace.list(limit=20):
+            label = safe_line(session.label)
+            click.echo(f"{local_time(session.updated_at)[:16]}  {label}  ({session.id})")
+
+    def _title(self, text: str) -> None:
+        if self.conversation.session_id is None or not text:
+            click.echo("Say something first, then /title TEXT.", err=True)
+            return
+        changed = self.door.workspace.set_topic(self.conversation.session_id, text)
+        self.door.note(f"Topic: {safe_line(changed.topic or '')}")
+
+    def _skill(self, name: str) -> None:
+        workspace = self.door.workspace
+        if name:
+            workspace.use_skill(name)
+            self.door.note(f"Skill: {safe_line(name)}")
+            return
+        for stem, skill in workspace.skills().items():
+            mark = "*" if stem == self.conversation.skill else " "
+            click.echo(f"{mark} {safe_line(stem)}  {safe_line(skill.description)}")
+
+    def _model(self, rest: str) -> None:
+        workspace = self.door.workspace
+        words = rest.split()
+        if words:
+            known = words[0] == "offline" or words[0] in workspace.settings.providers
+            provider = words[0] if known else None
+            model = words[1] if known and len(words) > 1 else None if known else rest
+            workspace.use_model(provider, model)
+        now = self.conversation
+        click.echo(safe_line(f"{now.provider} {now.model or ''}"))
+
+    def _search(self, words: str) -> None:
+        from vault_sessions.cli.searching import print_hits
+
+        print_hits(self.door.workspace.search(words, limit=10), as_json=False)
+
+    def close(self) -> None:
+        """Leave, saying how to come back."""
+        if self.conversation.session_id is not None and not self.conversation.private:
+            name = self.conversation.name or self.conversation.session_id
+            self.door.note(f"Come back: vault-sessions chat -s {safe_line(name)}")
+        sys.stdout.flush()
+
+
+def _shortened(text: str, lines: int = 8) -> str:
+    parts = text.split("\n")
+    return text if len(parts) <= lines else "\n".join([*parts[:lines], "…"])

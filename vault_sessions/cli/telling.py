@@ -1,0 +1,66 @@
+"""What ``chat`` says about itself on stderr, in one turn as in line mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vault_sessions.cli.door import Door
+from vault_sessions.formats.display import safe_line
+
+if TYPE_CHECKING:
+    from vault_sessions.lifecycle import Conversation, Turn
+    from vault_sessions.rules.resume import Decision
+    from vault_sessions.workspace import Workspace
+
+
+def resumed_line(workspace: Workspace, decision: Decision) -> str | None:
+    """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``; None for a new one."""
+    from vault_sessions.cli.door import now
+    from vault_sessions.formats.times import parse_time
+    from vault_sessions.rules.resume import ago
+
+    if decision.session_id is None:
+        return None
+    session = workspace.find(decision.session_id)
+    at = parse_time(session.updated_at)
+    active = f" (last active {ago(now() - at)})" if at else ""
+    label = safe_line(session.topic or session.name or session.id)
+    return f'Resumed "{label}"{active} · /new starts afresh'
+
+
+def tell_notices(door: Door, conversation: Conversation) -> None:
+    """Say what the conversation has to say about itself, once."""
+    for notice in conversation.notices:
+        door.note(notice)
+    conversation.notices.clear()
+
+
+def hint_providers(door: Door) -> None:
+    """Where nothing was chosen: what could be, said once for a key, each time for a server."""
+    from vault_sessions.config import PRESETS
+
+    workspace = door.workspace
+    if workspace.settings.provider_chosen:
+        return
+    for name in workspace.running_models():
+        door.note(f"{name} is running on this machine: chat -p {name} talks to it.")
+    for variable, name in workspace.unused_keys():
+        if variable == PRESETS[name].api_key_env:
+            door.note(
+                f"{variable} is set: chat -p {name} would use it "
+                f"(always: vault-sessions config set ai.default_provider {name})."
+            )
+
+
+def waiting(door: Door) -> Any:
+    """Tells of a retry before it is waited for."""
+    return lambda seconds, why: door.note(f"({why}; trying again in {seconds:.0f} s)")
+
+
+def session_line(turn: Turn, conversation: Conversation) -> str:
+    """The line on stderr that says where the words are."""
+    if conversation.private or turn.session_id is None:
+        return "private: nothing was stored"
+    name = f"{conversation.name} ({turn.session_id})" if conversation.name else turn.session_id
+    by = " ".join(part for part in (turn.provider, turn.model) if part and part != turn.provider)
+    return f"session {safe_line(name)} · {safe_line(by or turn.provider)}"

@@ -1,0 +1,560 @@
+"""A conversation from its opening to its first mark of an ending: turns, resumption, leases.
+
+Everything a turn writes goes through ``Desk.saved``, so that the workspace can mirror it at once;
+what it needs from the mirror is handed in (``Desk.recall``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from vault_sessions import vault as vaults
+from vault_sessions.atomic import Appended, same_state
+from vault_sessions.config import Settings
+from vault_sessions.errors import (
+    ContextTooLong,
+    ProviderError,
+    ProviderUnusable,
+    SessionGone,
+    VaultError,
+)
+from vault_sessions.formats.ids import new_session_id, uuid7
+from vault_sessions.formats.memory import Skill, read_document, read_skill, section_text
+from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.times import format_time
+from vault_sessions.formats.transcript import active_branch, parse
+from vault_sessions.model import OFFLINE, Hit, Message, Meta, Session
+from vault_sessions.rules import compaction, context
+from vault_sessions.rules.resume import Candidate, Place
+from vault_sessions.state import Lease, State
+from vault_sessions.vault import Vault
+
+EXCERPTS = 6
+_EXCERPT_LENGTH = 800
+
+
+class Saved(NamedTuple):
+    """Something that was written: a line of a session, or (``where`` None) its metadata."""
+
+    session_id: str
+    where: Appended | None = None
+    line: bytes = b""
+
+
+class Desk(NamedTuple):
+    """What a conversation works with: the vault, this machine's state, clock, chance and ears.
+
+    ``recall(question, session_id)`` finds passages outside that session; ``saved`` hears of every
+    write; ``invocation_id`` names this run of the program; ``skills`` are folders of skill files.
+    """
+
+    vault: Vault
+    state: State
+    settings: Settings
+    place: Place
+    environment: dict[str, str]
+    invocation_id: str
+    now: Callable[[], datetime]
+    random: Callable[[int], int]
+    recall: Callable[[str, str | None], list[Hit]]
+    saved: Callable[[Saved], None]
+    user_skills: str
+
+
+@dataclass
+class Conversation:
+    """An open conversation. ``session_id`` None: nothing has been said yet, no file is there.
+
+    ``messages`` as last read or written; ``seen`` is the file's state at that time.
+    """
+
+    provider: str
+    session_id: str | None = None
+    name: str | None = None
+    model: str | None = None
+    skill: str | None = None
+    private: bool = False
+    opened_at: datetime | None = None
+    meta: Meta = field(default_factory=Meta)
+    messages: list[Message] = field(default_factory=list)
+    seen: os.stat_result | None = None
+    lease: Lease | None = None
+    switched: bool = False
+    notices: list[str] = field(default_factory=list)
+
+
+class Turn(NamedTuple):
+    """What came of one user message. ``status`` None: answered; ``error`` says why it was not."""
+
+    session_id: str | None
+    text: str
+    status: Literal["cancelled", "error"] | None
+    error: ProviderError | None
+    provider: str
+    model: str | None
+    usage: dict[str, int] | None
+
+
+# --- opening -------------------------------------------------------------------------------------
+
+
+def candidate(session: Session, last_activity: datetime, in_use: bool) -> Candidate:
+    """A session as the decision to resume sees it."""
+    return Candidate(
+        session.id, session.label, last_activity, session.directory, session.git_root, in_use
+    )
+
+
+def open_new(
+    desk: Desk,
+    *,
+    name: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    skill: str | None = None,
+    private: bool = False,
+) -> Conversation:
+    """A conversation without a session yet; its files are written with the first message."""
+    chosen = provider or desk.settings.default_provider
+    check_provider(desk.settings, chosen)
+    skill = skill or desk.settings.default_skill
+    if skill:
+        find_skill(desk, skill)
+    return Conversation(
+        chosen, None, name, model, skill, private, desk.now(), switched=bool(provider or model)
+    )
+
+
+def open_session(
+    desk: Desk,
+    session_id: str,
+    *,
+    provider: str | None = None,
+    model: str | None = None,
+    skill: str | None = None,
+    private: bool = False,
+) -> Conversation:
+    """Go on with a session, with the provider, model and skill it was made with."""
+    conversation = Conversation(
+        desk.settings.default_provider, session_id, private=private, opened_at=desk.now()
+    )
+    _read(desk, conversation)
+    meta = conversation.meta
+    conversation.name = meta.name
+    conversation.skill = skill or meta.skill
+    if conversation.skill:
+        try:
+            find_skill(desk, conversation.skill)
+        except VaultError:
+            if skill:
+                raise
+            conversation.notices.append(
+                f"The skill {conversation.skill!r} of this session is not here; going on without."
+            )
+            conversation.skill = None
+    _choose_provider(desk, conversation, provider, model)
+    if not private:
+        conversation.lease = desk.state.lease(session_id, desk.now())
+        if conversation.lease is None:
+            holder = desk.state.holder(session_id)
+            who = f" (process {holder.pid}, since {holder.since})" if holder.pid else ""
+            conversation.notices.append(
+                f"This session is open elsewhere too{who}. Both may go on: each sees what the "
+                f"other said at its next turn."
+            )
+    return conversation
+
+
+def _choose_provider(
+    desk: Desk, conversation: Conversation, provider: str | None, model: str | None
+) -> None:
+    """The flag's; else the session's own where it is usable here; else the default."""
+    default = desk.settings.default_provider
+    own, own_model = conversation.meta.provider, conversation.meta.model
+    last, last_model = _last_provider(conversation.messages)
+    own = own or last
+    if own_model is None and own == last:
+        own_model = last_model
+    conversation.switched = bool(provider or model)
+    if provider:
+        check_provider(desk.settings, provider)
+        conversation.provider = provider
+        conversation.model = model or (own_model if provider == own else None)
+    elif own in (None, OFFLINE):
+        conversation.provider, conversation.model = default, model
+    elif own in desk.settings.providers and _usable(desk, own):
+        conversation.provider, conversation.model = own, model or own_model
+    else:
+        conversation.provider, conversation.model = default, model
+        conversation.notices.append(
+            f"This session was made with {own}, which is not usable here; {default} answers."
+        )
+
+
+def _usable(desk: Desk, provider: str) -> bool:
+    from vault_sessions.assistant.provider import usable
+
+    return usable(desk.settings.providers[provider], desk.environment)
+
+
+def _last_provider(messages: Sequence[Message]) -> tuple[str | None, str | None]:
+    for message in reversed(messages):
+        if message.role == "assistant" and message.fields.get("provider"):
+            return message.fields["provider"], message.fields.get("model")
+    return None, None
+
+
+def check_provider(settings: Settings, name: str) -> None:
+    """Raises ProviderUnusable for a provider that is not known."""
+    if name != OFFLINE and name not in settings.providers:
+        known = ", ".join((OFFLINE, *sorted(settings.providers)))
+        raise ProviderUnusable(f"There is no provider {name!r}. Known: {known}.")
+
+
+def find_skill(desk: Desk, name: str) -> Skill:
+    """A skill by the stem of its file or its name. Raises VaultError, listing what there is."""
+    skills = list_skills(desk)
+    for stem, skill in skills.items():
+        if name.casefold() in (stem.casefold(), skill.name.casefold()):
+            return skill
+    known = ", ".join(skills) or "none"
+    raise VaultError(
+        f"There is no skill {name!r} (there are: {known}).\n"
+        f"A skill is a Markdown file in {desk.vault.skills}/ or {desk.user_skills}/."
+    )
+
+
+def list_skills(desk: Desk) -> dict[str, Skill]:
+    """All skills by stem; the vault's before the user's own."""
+    skills: dict[str, Skill] = {}
+    own = Vault(os.path.dirname(desk.user_skills), "")
+    for vault, folder in (
+        (own, os.path.basename(desk.user_skills)),
+        (desk.vault, desk.vault.skills),
+    ):
+        for name, _ in sorted(vaults.list_files(vault, folder)):
+            if name.endswith(".md") and not name.startswith("."):
+                data = vaults.read_bytes(vault, f"{folder}/{name}")
+                if data is not None:
+                    skills[name[:-3]] = read_skill(name[:-3], data)
+    return skills
+
+
+# --- a turn --------------------------------------------------------------------------------------
+
+
+def take_turn(
+    desk: Desk,
+    conversation: Conversation,
+    text: str,
+    on_text: Callable[[str], None],
+    on_wait: Callable[[float, str], None],
+) -> Turn:
+    """Say something and get an answer. The message is on disk before anybody is asked.
+
+    Whatever goes wrong with the model is in the Turn; Ctrl-C gives one that is ``cancelled``. What
+    had arrived is kept. Raises VaultError when the vault can't be written.
+    """
+    refresh(desk, conversation)
+    asked = _say(desk, conversation, {"role": "user", "content": text})
+    pieces: list[str] = []
+
+    def receive(piece: str) -> None:
+        pieces.append(piece)
+        on_text(piece)
+
+    started = desk.now()
+    status: Literal["cancelled", "error"] | None = None
+    error: ProviderError | None = None
+    usage: dict[str, int] | None = None
+    model = conversation.model
+    try:
+        reply_text, model, usage = _answer(desk, conversation, asked, receive, on_wait)
+    except KeyboardInterrupt:
+        reply_text, status = "".join(pieces), "cancelled"
+    except ProviderError as failure:
+        reply_text, status, error = "".join(pieces), "error", failure
+    if conversation.provider == OFFLINE:
+        model = OFFLINE
+    if reply_text or status is None:
+        fields: dict[str, Any] = {"role": "assistant", "content": reply_text}
+        own = {"provider": conversation.provider, "model": model, "usage": usage, "status": status}
+        _say(desk, conversation, fields, own)
+    if status is None and conversation.model is None:
+        conversation.model = model
+    if not conversation.private and conversation.provider != OFFLINE:
+        _log(desk, conversation, model, usage, started, status, error)
+    return Turn(
+        conversation.session_id, reply_text, status, error, conversation.provider, model, usage
+    )
+
+
+def refresh(desk: Desk, conversation: Conversation) -> None:
+    """Re-read a transcript that changed on disk since it was last seen, and say what changed."""
+    if conversation.session_id is None or conversation.private:
+        return
+    path = desk.vault.absolute(desk.vault.transcript(conversation.session_id))
+    try:
+        now = os.lstat(path)
+    except FileNotFoundError:
+        if conversation.seen is not None:
+            _begin_again(conversation)
+        return
+    if conversation.seen is not None and same_state(now, conversation.seen):
+        return
+    before = {message.id: message.text for message in conversation.messages}
+    _read(desk, conversation)
+    after = {message.id: message.text for message in conversation.messages}
+    changed = sum(1 for key, text in after.items() if before.get(key) != text)
+    changed += sum(1 for key in before if key not in after)
+    if changed:
+        plural = "s" if changed > 1 else ""
+        conversation.notices.append(f"{changed} message{plural} changed on disk.")
+
+
+def _begin_again(conversation: Conversation) -> None:
+    """The transcript is gone: it is not made again; the chat goes on in a new session."""
+    conversation.notices.append(
+        f"The file of session {conversation.session_id} is gone; going on in a new session."
+    )
+    release(conversation)
+    conversation.session_id = None
+    conversation.name = None
+    conversation.meta = Meta()
+    conversation.messages = []
+    conversation.seen = None
+
+
+def release(conversation: Conversation) -> None:
+    """Give the session free for others."""
+    if conversation.lease is not None:
+        conversation.lease.release()
+        conversation.lease = None
+
+
+def _read(desk: Desk, conversation: Conversation) -> None:
+    session_id = conversation.session_id or ""
+    try:
+        data, conversation.seen = vaults.read_transcript(desk.vault, session_id)
+        conversation.messages = list(parse(data).messages)
+    except FileNotFoundError:
+        conversation.seen, conversation.messages = None, []
+    meta = vaults.read_meta(desk.vault, session_id)
+    conversation.meta = parse_meta(meta, session_id)[0] if meta is not None else Meta()
+
+
+def _say(
+    desk: Desk,
+    conversation: Conversation,
+    fields: dict[str, Any],
+    own: dict[str, Any] | None = None,
+) -> Message:
+    """Append one message, durably; a new session gets its files with its first one."""
+    now = desk.now()
+    line = {
+        **fields,
+        "id": uuid7(now, desk.random(80)),
+        "created_at": format_time(now),
+        "invocation_id": desk.invocation_id,
+        **{key: value for key, value in (own or {}).items() if value is not None},
+    }
+    if conversation.private:
+        message = _continued(conversation, line, now)
+        conversation.messages.append(message)
+        return message
+    fresh = conversation.session_id is None
+    if conversation.session_id is None:
+        conversation.session_id = new_session_id(now, desk.random(30))
+        conversation.lease = desk.state.lease(conversation.session_id, now)
+    session_id = conversation.session_id
+    create = fresh or conversation.seen is None
+    with desk.state.lock(session_id):
+        written = b""
+        try:
+            where, written = vaults.append_message(desk.vault, session_id, line, create=create)
+        except SessionGone:
+            where = None
+        if where is not None and (fresh or fields["role"] == "user"):
+            _write_meta(desk, conversation, now, fresh)
+    if where is None:
+        _begin_again(conversation)
+        return _say(desk, conversation, fields, own)
+    desk.saved(Saved(session_id, where, written))
+    message = _continued(conversation, line, now)
+    conversation.messages.append(message)
+    # somebody wrote in between: what they wrote is read before the next message
+    undisturbed = where.before is None or (
+        conversation.seen is not None and same_state(where.before, conversation.seen)
+    )
+    if undisturbed:
+        conversation.seen = where.after
+    return message
+
+
+def _continued(conversation: Conversation, line: dict[str, Any], now: datetime) -> Message:
+    place = len(conversation.messages)
+    number = conversation.messages[-1].line + 1 if conversation.messages else 1
+    return Message(line["id"], line["role"], line["content"], now, place - 1, number, line)
+
+
+def _write_meta(desk: Desk, conversation: Conversation, now: datetime, fresh: bool) -> None:
+    """A new session's metadata; for an old one, that it goes on and with what."""
+    session_id = conversation.session_id or ""
+    changes: dict[str, Any] = {}
+    meta = conversation.meta
+    if fresh:
+        changes = {
+            "name": conversation.name,
+            "created_at": now,
+            "provider": conversation.provider,
+            "model": conversation.model,
+            "skill": conversation.skill,
+            "directory": desk.place.directory,
+            "git_root": desk.place.git_root,
+        }
+        changes = {k: v for k, v in changes.items() if v is not None or k == "name"}
+    else:
+        if meta.ended_at is not None or meta.ending is not None:
+            changes = dict.fromkeys(("ending", "ended_at", "end_reason", "duration_seconds"))
+        now_used = {"provider": conversation.provider, "skill": conversation.skill}
+        if conversation.switched or meta.provider in (None, OFFLINE):
+            now_used["model"] = conversation.model
+        else:
+            now_used.pop("provider")
+        known = {"provider": meta.provider, "skill": meta.skill, "model": meta.model}
+        changes |= {k: v for k, v in now_used.items() if v is not None and v != known[k]}
+    if not changes:
+        return
+    try:
+        vaults.change_meta(desk.vault, session_id, changes)
+    except VaultError as error:
+        conversation.notices.append(f"{error}")
+        return
+    data = vaults.read_meta(desk.vault, session_id)
+    conversation.meta = parse_meta(data, session_id)[0] if data is not None else meta
+    desk.saved(Saved(session_id))
+
+
+# --- the answer ----------------------------------------------------------------------------------
+
+
+def _answer(
+    desk: Desk,
+    conversation: Conversation,
+    asked: Message,
+    on_text: Callable[[str], None],
+    on_wait: Callable[[float, str], None],
+) -> tuple[str, str | None, dict[str, int] | None]:
+    found = desk.recall(asked.text, conversation.session_id)
+    if conversation.provider == OFFLINE:
+        from vault_sessions.assistant import offline
+
+        text = offline.answer(asked.text, found)
+        on_text(text)
+        return text, OFFLINE, None
+    from vault_sessions.assistant import provider as providers
+
+    chosen = desk.settings.providers[conversation.provider]
+    call = providers.prepare(chosen, conversation.model, desk.environment)
+    limits = context.Limits(
+        desk.settings.max_history_messages, desk.settings.max_history_tokens, chosen.context_tokens
+    )
+    material = _material(desk, conversation, found)
+    try:
+        reply = providers.stream(call, context.build(material, limits), on_text, on_wait)
+    except ContextTooLong:
+        used = sum(context.message_tokens(message) for message in material.branch)
+        shorter = limits._replace(tokens=max(1, used // 2))
+        reply = providers.stream(call, context.build(material, shorter), on_text, on_wait)
+    return reply.text, reply.model, reply.usage
+
+
+def _material(desk: Desk, conversation: Conversation, found: list[Hit]) -> context.Material:
+    """What this turn's prompt is made of."""
+    from vault_sessions.assistant.offline import best_quotes, source
+
+    vault, settings = desk.vault, desk.settings
+    branch = active_branch(conversation.messages)
+    question = branch[-1].text if branch else ""
+    excerpts = [
+        context.Excerpt(quote.text[:_EXCERPT_LENGTH], source(quote.hit))
+        for quote in best_quotes(question, found, EXCERPTS)
+    ]
+    persona = vaults.read_bytes(vault, f"{vault.identity}/persona.md")
+    user = vaults.read_bytes(vault, f"{vault.identity}/user.md")
+    snapshot = section_text(read_document(user).body, "Snapshot") if user else ""
+    memory_map = _memory_map(vault)
+    skill = find_skill(desk, conversation.skill).instructions if conversation.skill else ""
+    moved = conversation.meta.directory not in (None, desk.place.directory)
+    texts = [snapshot, *memory_map, *(part for excerpt in excerpts for part in excerpt)]
+    return context.Material(
+        branch,
+        read_document(persona).body if persona else "",
+        skill,
+        snapshot,
+        memory_map,
+        excerpts,
+        compaction.in_force(branch, conversation.meta.compactions),
+        settings.show_summary_markers,
+        context.safe_fence(f"quoted-{desk.random(32):08x}", texts),
+        desk.place.directory if moved else None,
+    )
+
+
+def _memory_map(vault: Vault) -> list[str]:
+    """The memory files there are: those by name, and the newest summaries."""
+    names = sorted(name for name in vaults.list_names(vault, vault.long_term) if name[-3:] == ".md")
+    summaries = [name for name in names if name.startswith("session-")]
+    lines = [f"{vault.long_term}/{name}" for name in names if not name.startswith("session-")]
+    lines.append(f"{vault.identity}/user.md")
+    if summaries:
+        newest = ", ".join(reversed(summaries[-8:]))
+        lines.append(f"{len(summaries)} session summaries, the newest: {newest}")
+    return lines
+
+
+def _log(
+    desk: Desk,
+    conversation: Conversation,
+    model: str | None,
+    usage: dict[str, int] | None,
+    started: datetime,
+    status: str | None,
+    error: ProviderError | None,
+) -> None:
+    record = {
+        "at": format_time(started),
+        "kind": "chat",
+        "session": conversation.session_id,
+        "provider": conversation.provider,
+        "model": model,
+        "usage": usage,
+        "seconds": round((desk.now() - started).total_seconds(), 3),
+        "outcome": type(error).__name__ if error else status or "ok",
+    }
+    try:
+        desk.state.log_call(record)
+    except OSError:
+        conversation.notices.append("The log of model calls can't be written.")
+
+
+# --- the first mark of an ending -----------------------------------------------------------------
+
+
+def mark_ending(desk: Desk, session_id: str, reason: str) -> None:
+    """Mark a session as ending: it is resumed by name only. Harmless when it is marked or ended.
+
+    Raises VaultError.
+    """
+    with desk.state.lock(session_id):
+        data = vaults.read_meta(desk.vault, session_id)
+        meta = parse_meta(data, session_id)[0] if data is not None else Meta()
+        if meta.ending is not None or meta.ended_at is not None:
+            return
+        mark = {"reason": reason, "at": format_time(desk.now())}
+        vaults.change_meta(desk.vault, session_id, {"ending": mark})
+    desk.saved(Saved(session_id))

@@ -1,0 +1,325 @@
+"""Questions to the mirror: lists, names, candidates, full-text search. Nothing here writes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from vault_sessions.formats.fulltext import Query, cut_snippet
+from vault_sessions.formats.ids import name_key
+from vault_sessions.formats.times import format_time, parse_time
+from vault_sessions.mirror.store import Mirror, place_of
+from vault_sessions.model import Hit, Problem, Session
+
+COMMON = 10_000
+"""Ranking this many messages by bm25 takes some 15 ms; a query that matches more is narrowed."""
+
+TOLERANCE = timedelta(minutes=5)
+"""Stamps further in the future than this are ignored (docs/policies: last activity)."""
+
+_ACTIVITY = """CASE WHEN s.updated_at <= :limit THEN s.updated_at ELSE coalesce(
+  (SELECT max(m.created_at) FROM messages m WHERE m.session = s.session
+     AND m.role IN ('user', 'assistant') AND m.created_at <= :limit),
+  CASE WHEN s.created_at <= :limit THEN s.created_at END) END"""
+_SORTS = {
+    "updated": "{activity} DESC NULLS LAST, s.id DESC",
+    "created": "s.created_at DESC NULLS LAST, s.id DESC",
+    "name": "s.name IS NULL, s.name_key, s.id",
+    "messages": "s.message_count DESC, s.id DESC",
+}
+
+
+def _columns(activity: str) -> str:
+    return ", ".join(
+        f"{activity} AS updated_at" if column == "updated_at" else f"s.{column}"
+        for column in Session._fields
+    )
+
+
+def _limit(now: datetime) -> str:
+    return format_time(now + TOLERANCE)
+
+
+def list_sessions(
+    mirror: Mirror,
+    now: datetime,
+    *,
+    provider: str | None = None,
+    since: datetime | None = None,
+    limit: int | None = None,
+    sort: str = "updated",
+) -> list[Session]:
+    """All sessions, or those of a provider or with activity since then, in the order wanted."""
+    rows = _listed(mirror, now, None, provider, since, limit, sort)
+    return [Session._make(row) for row in rows]
+
+
+def list_names(
+    mirror: Mirror,
+    now: datetime,
+    *,
+    provider: str | None = None,
+    since: datetime | None = None,
+    limit: int | None = None,
+    sort: str = "updated",
+) -> list[str]:
+    """As list_sessions, but only each one's name, or id where it has none."""
+    what = "coalesce(s.name, s.id)"
+    return [row[0] for row in _listed(mirror, now, what, provider, since, limit, sort)]
+
+
+def _listed(
+    mirror: Mirror,
+    now: datetime,
+    what: str | None,
+    provider: str | None,
+    since: datetime | None,
+    limit: int | None,
+    sort: str,
+) -> list[Any]:
+    values = {"limit": _limit(now), "provider": provider, "count": -1 if limit is None else limit}
+    future = mirror.rows("SELECT 1 FROM sessions WHERE updated_at > ? LIMIT 1", values["limit"])
+    activity = _ACTIVITY if future else "s.updated_at"
+    where = ["s.provider = :provider"] if provider is not None else []
+    if since is not None:
+        values["since"] = format_time(since)
+        where.append(f"{activity} >= :since")
+    sql = f"SELECT {what or _columns(activity)} FROM sessions s"
+    if where:
+        sql += f" WHERE {' AND '.join(where)}"
+    order = _SORTS[sort].format(activity=activity)
+    return mirror.rows_named(f"{sql} ORDER BY {order} LIMIT :count", values)
+
+
+def candidates(mirror: Mirror, now: datetime, after: datetime) -> list[Session]:
+    """Sessions that could be resumed by themselves: open, asked something, active since then.
+
+    Sessions without any usable time are not among them.
+    """
+    sql = (
+        f"SELECT {_columns(_ACTIVITY)} FROM sessions s WHERE s.ended_at IS NULL "
+        f"AND s.ending IS NULL AND s.user_messages > 0 AND s.updated_at >= :after "
+        f"AND {_ACTIVITY} >= :after ORDER BY 6 DESC, s.id DESC"
+    )
+    values = {"limit": _limit(now), "after": format_time(after)}
+    return [Session._make(row) for row in mirror.rows_named(sql, values)]
+
+
+def find_sessions(mirror: Mirror, now: datetime, given: str, shortest: int = 1) -> list[Session]:
+    """Sessions of that name, or else of that id, or else whose id begins so (with at least
+    ``shortest`` characters given), the most recently active first."""
+    values = {"limit": _limit(now), "given": given, "key": name_key(given.strip())}
+    select = f"SELECT {_columns(_ACTIVITY)} FROM sessions s WHERE "
+    order = " ORDER BY updated_at DESC NULLS LAST, s.id"
+    for where in ("s.name_key = :key", "s.id = :given"):
+        if rows := mirror.rows_named(select + where + order, values):
+            return [Session._make(row) for row in rows]
+    if len(given) < shortest or not given:
+        return []
+    values["end"] = given[:-1] + chr(ord(given[-1]) + 1)
+    where = "s.id >= :given AND s.id < :end"
+    return [Session._make(row) for row in mirror.rows_named(select + where + order, values)]
+
+
+def name_twice(mirror: Mirror) -> list[list[tuple[str, str]]]:
+    """Groups of sessions of one name, each as (id, path)."""
+    rows = mirror.rows(
+        "SELECT name_key, id, path FROM sessions WHERE name_key IN (SELECT name_key FROM sessions "
+        "WHERE name_key IS NOT NULL GROUP BY name_key HAVING count(*) > 1) ORDER BY name_key, id"
+    )
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for key, session_id, path in rows:
+        groups.setdefault(key, []).append((session_id, path))
+    return list(groups.values())
+
+
+def problems(mirror: Mirror) -> list[tuple[str, Problem]]:
+    """All that is wrong in the vault's files, with their paths."""
+    rows = mirror.rows(
+        'SELECT path, line, "column", code, message, severity FROM problems '
+        'ORDER BY path, line, "column", code'
+    )
+    return [(row[0], Problem._make(row[1:])) for row in rows]
+
+
+def problem_files(mirror: Mirror) -> int:
+    """How many files have errors or warnings."""
+    sql = "SELECT count(DISTINCT path) FROM problems WHERE severity != 'note'"
+    return int(mirror.rows(sql)[0][0])
+
+
+# --- full text -----------------------------------------------------------------------------------
+
+
+def search(
+    mirror: Mirror,
+    query: Query,
+    *,
+    newest: bool,
+    limit: int,
+    where: str = "all",
+    role: str | None = None,
+    since: datetime | None = None,
+    session_id: str | None = None,
+    not_session: str | None = None,
+    answers_of_models: bool = False,
+) -> list[Hit]:
+    """Messages and memory that match, the newest or the most relevant first.
+
+    ``where``: sessions, memory or all; a role leaves memory out. ``answers_of_models``: without
+    what the offline assistant said, which only quotes others.
+    """
+    if query.expression is None or limit <= 0:
+        return []
+    hits: list[Hit] = []
+    if where != "memory":
+        only = []
+        if answers_of_models:
+            only.append("NOT (m.role = 'assistant' AND s.provider IS 'offline')")
+        hits = _messages(mirror, query, newest, limit, role, since, session_id, not_session, only)
+    if where != "sessions" and role is None:
+        hits += _memory(mirror, query, newest, limit, since, session_id)
+        hits.sort(key=lambda hit: hit.score, reverse=True)
+    return hits[:limit]
+
+
+def _messages(
+    mirror: Mirror,
+    query: Query,
+    newest: bool,
+    limit: int,
+    role: str | None,
+    since: datetime | None,
+    session_id: str | None,
+    not_session: str | None,
+    conditions: list[str],
+) -> list[Hit]:
+    expression, oldest = (query.expression, None) if newest else _affordable(mirror, query)
+    conditions = ["messages_fts MATCH ?", *conditions]
+    values: list[Any] = [expression]
+    if oldest is not None:
+        conditions.append("f.rowid >= ?")
+        values.append(oldest)
+    if since is not None:
+        conditions += ["f.rowid >= ?", "m.created_at >= ?"]
+        values += [place_of(since), format_time(since)]
+    if session_id is not None:
+        bounds = mirror.rows(
+            "SELECT session, min(message), max(message) FROM messages WHERE session = "
+            "(SELECT session FROM sessions WHERE id=?)",
+            session_id,
+        )[0]
+        if bounds[0] is None:
+            return []
+        conditions += ["m.session = ?", "f.rowid >= ?", "f.rowid <= ?"]
+        values += bounds
+    if role is not None:
+        conditions.append("m.role = ?")
+        values.append(role)
+    if not_session is not None:
+        conditions.append("s.id != ?")
+        values.append(not_session)
+    rows = mirror.rows(
+        f"SELECT s.id, s.name, s.topic, m.id, m.role, m.created_at, s.path, m.line, m.content, "
+        f"{'0.0' if newest else 'f.rank'} "
+        f"FROM messages_fts f CROSS JOIN messages m ON m.message = f.rowid "
+        f"JOIN sessions s ON s.session = m.session "
+        f"WHERE {' AND '.join(conditions)} ORDER BY {'f.rowid DESC' if newest else 'f.rank'} "
+        f"LIMIT {limit:d}",
+        *values,
+    )
+    return [
+        Hit(
+            "message",
+            session,
+            name,
+            topic,
+            message,
+            said_by,
+            at,
+            path,
+            line,
+            cut_snippet(text, query.words),
+            _age_score(at) if newest else -rank,
+            text,
+            None,
+        )
+        for session, name, topic, message, said_by, at, path, line, text, rank in rows
+    ]
+
+
+def _affordable(mirror: Mirror, query: Query) -> tuple[str | None, int | None]:
+    """What to rank of a query that matches very many messages, and from which rowid on.
+
+    A question goes by its rarer words alone, where it has some: common ones weigh next to nothing
+    in bm25 and cost nearly all of its time. Else the newest matches are ranked.
+    """
+    expression = query.expression
+    oldest = _common_from(mirror, expression)
+    if oldest is None or len(query.terms) < 2:
+        return expression, oldest
+    rarer = [term for term in query.terms if _common_from(mirror, term) is None]
+    if not rarer:
+        return expression, oldest
+    return " OR ".join(rarer), None
+
+
+def _common_from(mirror: Mirror, expression: str | None) -> int | None:
+    """Where the newest COMMON matches begin; None when there are no more than that."""
+    found = mirror.rows(
+        "SELECT rowid FROM messages_fts WHERE messages_fts MATCH ? "
+        f"ORDER BY rowid DESC LIMIT 1 OFFSET {COMMON}",
+        expression,
+    )
+    return int(found[0][0]) if found else None
+
+
+def _memory(
+    mirror: Mirror,
+    query: Query,
+    newest: bool,
+    limit: int,
+    since: datetime | None,
+    session_id: str | None,
+) -> list[Hit]:
+    conditions = ["memory_fts MATCH ?"]
+    values: list[Any] = [query.expression]
+    if since is not None:
+        conditions.append("p.created_at >= ?")
+        values.append(format_time(since))
+    if session_id is not None:
+        conditions.append("p.session_id = ?")
+        values.append(session_id)
+    order = "p.created_at DESC NULLS LAST, p.passage" if newest else "f.rank"
+    rows = mirror.rows(
+        f"SELECT p.kind, p.session_id, s.name, s.topic, p.created_at, p.path, p.line, p.text, "
+        f"{'0.0' if newest else 'f.rank'}, p.section "
+        f"FROM memory_fts f JOIN memory p ON p.passage = f.rowid "
+        f"LEFT JOIN sessions s ON s.id = p.session_id "
+        f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {limit:d}",
+        *values,
+    )
+    return [
+        Hit(
+            kind,
+            session,
+            name,
+            topic,
+            None,
+            None,
+            at,
+            path,
+            line,
+            cut_snippet(text, query.words),
+            _age_score(at) if newest else -rank,
+            text,
+            section,
+        )
+        for kind, session, name, topic, at, path, line, text, rank, section in rows
+    ]
+
+
+def _age_score(created_at: str | None) -> float:
+    """Newest first as a score: seconds since 1970, 0 where no time is known."""
+    at = parse_time(created_at)
+    return at.timestamp() if at else 0.0

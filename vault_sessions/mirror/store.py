@@ -1,0 +1,573 @@
+"""The SQLite mirror as a file: opening, transactions, what one session's rows are, a new one.
+
+Rowids of messages follow the messages' time, so that the newest hits of a full-text search are
+the last ones of its list. The mirror is a copy: losing it, or its last second, costs a re-read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+from vault_sessions import atomic
+from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
+from vault_sessions.formats.fulltext import grams
+from vault_sessions.formats.ids import name_key
+from vault_sessions.formats.times import format_time, parse_time
+from vault_sessions.formats.transcript import active_branch
+from vault_sessions.mirror.schema import APPLICATION_ID, INDEXES, TABLES, VERSION
+from vault_sessions.model import FileState, Found, Message, Passage, Problem, Session, Stamp
+
+FILE = "mirror.db"
+TICKS = 8
+"""Rowids per second: a finer clock makes the index larger, a coarser one the order."""
+_EPOCH = 946_684_800  # 2000-01-01
+
+_SESSION_COLUMNS = (*Session._fields, "name_key")
+_PUT_SESSION = (
+    f"INSERT INTO sessions({', '.join(_SESSION_COLUMNS)}) "
+    f"VALUES({', '.join('?' * len(_SESSION_COLUMNS))}) ON CONFLICT(id) DO UPDATE SET "
+    + ", ".join(f"{column}=excluded.{column}" for column in _SESSION_COLUMNS[1:])
+    + " RETURNING session"
+)
+_PUT_MESSAGE = "INSERT INTO messages VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_FILE = "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_PROBLEM = "INSERT INTO problems VALUES(?, ?, ?, ?, ?, ?)"
+_PUT_SUMMARY = "INSERT INTO message_summaries VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_PASSAGE = "INSERT INTO memory VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+_INDEX = "INSERT INTO messages_fts(rowid, content, grams) VALUES(?, ?, ?)"
+_UNINDEX = "INSERT INTO messages_fts(messages_fts, rowid, content, grams) VALUES('delete', ?, ?, ?)"
+
+
+class Mirror:
+    """An open mirror. ``path`` None: it is kept in memory."""
+
+    def __init__(self, connection: sqlite3.Connection, path: str | None) -> None:
+        self.connection = connection
+        self.path = path
+
+    def close(self) -> None:
+        """Close the file; what was committed is there for the next start."""
+        self.connection.close()
+
+    # --- reading and writing as a whole ---
+
+    @contextmanager
+    def transaction(self, wait_ms: int = 5000) -> Iterator[None]:
+        """One writer at a time; nothing is kept when the block raises.
+
+        Raises MirrorBusy when another process writes for longer than ``wait_ms``,
+        MirrorDamaged.
+        """
+        run = self.connection.execute
+        with guarded():
+            run(f"PRAGMA busy_timeout={wait_ms:d}")
+            run("BEGIN IMMEDIATE")
+        try:
+            yield
+            with guarded():
+                run("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                run("ROLLBACK")
+            raise
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        """All rows of a query. Raises MirrorDamaged."""
+        with guarded():
+            return self.connection.execute(sql, values).fetchall()
+
+    def rows_named(self, sql: str, values: dict[str, Any]) -> list[Any]:
+        """As ``rows``, with named values."""
+        with guarded():
+            return self.connection.execute(sql, values).fetchall()
+
+    def info(self, key: str) -> str | None:
+        """One of the mirror's own notes."""
+        found = self.rows("SELECT value FROM info WHERE key=?", key)
+        return found[0][0] if found else None
+
+    def note(self, key: str, value: str | None) -> None:
+        """Set one of the mirror's own notes, inside a transaction; None removes it."""
+        if value is None:
+            self.connection.execute("DELETE FROM info WHERE key=?", (key,))
+        else:
+            self.connection.execute("INSERT OR REPLACE INTO info VALUES(?, ?)", (key, value))
+
+    # --- files ---
+
+    def stamps(self) -> dict[str, Stamp]:
+        """The stamp of every file that has been read."""
+        rows = self.rows("SELECT path, dev, inode, size, mtime_ns, ctime_ns FROM files")
+        return {row[0]: Stamp._make(row[1:]) for row in rows}
+
+    def unsure(self) -> list[str]:
+        """Files that must be looked at again although their stamp is the same."""
+        return [row[0] for row in self.rows("SELECT path FROM files WHERE unsure")]
+
+    def file(self, path: str) -> FileState | None:
+        """What is known of one file."""
+        found = self.rows("SELECT * FROM files WHERE path=?", path)
+        if not found:
+            return None
+        name, *stamp, unsure, digest, hash_end, known_end, lines = found[0]
+        return FileState(name, Stamp(*stamp), bool(unsure), digest, hash_end, known_end, lines)
+
+    def paths_between(self, first: str, last: str) -> list[str]:
+        """Known files from ``first`` on and before ``last``, by bytes."""
+        rows = self.rows("SELECT path FROM files WHERE path >= ? AND path < ?", first, last)
+        return [row[0] for row in rows]
+
+    def put_file(self, state: FileState) -> None:
+        """Remember a file's state."""
+        self.connection.execute(_PUT_FILE, _file_row(state))
+
+    def forget_files(self, paths: Iterable[str]) -> None:
+        """Forget files and what was wrong with them."""
+        for path in paths:
+            self.connection.execute("DELETE FROM files WHERE path=?", (path,))
+            self.connection.execute("DELETE FROM problems WHERE path=?", (path,))
+
+    def put_problems(self, path: str, problems: Iterable[Problem]) -> None:
+        """What is wrong with one file, in place of what was."""
+        self.connection.execute("DELETE FROM problems WHERE path=?", (path,))
+        self.connection.executemany(_PUT_PROBLEM, [_problem_row(path, p) for p in problems])
+
+    # --- sessions ---
+
+    def put_session(self, found: Found) -> None:
+        """Make one session's rows what its files say. Messages that are the same stay."""
+        run = self.connection.execute
+        (number,) = run(_PUT_SESSION, _session_row(found.session)).fetchone()
+        for state in found.files:
+            self.put_file(state)
+            self.put_problems(state.path, [p for path, p in found.problems if path == state.path])
+        for table in ("message_summaries", "session_context"):
+            run(f"DELETE FROM {table} WHERE session=?", (number,))
+        self._put_extras(number, found)
+        old = {row[2]: row for row in run("SELECT * FROM messages WHERE session=?", (number,))}
+        new: list[tuple[Any, ...]] = []
+        for row in _message_rows(number, found):
+            before = old.pop(row[2], None)
+            if before is not None and before[3:6] == row[3:6]:
+                if before[6:] != row[6:]:
+                    sql = "UPDATE messages SET line=?, active=? WHERE message=?"
+                    run(sql, (row[6], row[7], before[0]))
+            else:
+                if before is not None:
+                    self._remove_message(before)
+                new.append(row)
+        for row in old.values():
+            self._remove_message(row)
+        for row in sorted(new, key=lambda row: int(row[0])):
+            self._add_message(row)
+
+    def can_continue(
+        self, session_id: str, messages: Iterable[Message], path: str, *, fresh_ids: bool
+    ) -> bool:
+        """May these messages be added behind a session's others without reading its file?
+
+        Not when one of their ids is known there (``fresh_ids``: they were made just now), or when
+        what is derived from the whole file (its times, its model, a parent that was unknown) could
+        come out another way.
+        """
+        run = self.connection.execute
+        found = run(
+            "SELECT session, created_at, updated_at, provider, model FROM sessions WHERE id=?",
+            (session_id,),
+        ).fetchone()
+        if found is None or found[1] is None or found[1] == found[2]:
+            return False
+        number, _, _, provider, model = found
+        for message in messages:
+            fields = message.fields
+            if message.role == "assistant" and (said := fields.get("model")):
+                same = (fields.get("provider") or provider, said) == (provider, model)
+                if not same:
+                    return False
+            sql = "SELECT 1 FROM messages WHERE session=? AND id=?"
+            if not fresh_ids and run(sql, (number, message.id)).fetchone():
+                return False
+        sql = "SELECT 1 FROM problems WHERE path=? AND code='unknown-parent'"
+        return run(sql, (path,)).fetchone() is None
+
+    def add_messages(self, session_id: str, messages: Iterable[Message], state: FileState) -> None:
+        """Add messages for which ``can_continue`` said yes."""
+        run = self.connection.execute
+        sql = "SELECT session, updated_at FROM sessions WHERE id=?"
+        number, updated = run(sql, (session_id,)).fetchone()
+        count = asked = 0
+        for message in messages:
+            at = _time_text(message)
+            place = place_of(message.created_at)
+            row = (place, number, message.id, message.role, message.text, at, message.line, 1)
+            self._add_message(row)
+            count += 1
+            asked += message.role == "user"
+            if at and message.role in ("user", "assistant"):
+                updated = max(updated, at)
+        run(
+            "UPDATE sessions SET message_count = message_count + ?, "
+            "user_messages = user_messages + ?, updated_at = ? WHERE session=?",
+            (count, asked, updated, number),
+        )
+        self.put_file(state)
+
+    def remove_session(self, session_id: str) -> None:
+        """Take a session's rows out."""
+        run = self.connection.execute
+        found = run("SELECT session FROM sessions WHERE id=?", (session_id,)).fetchone()
+        if found is None:
+            return
+        for row in run("SELECT * FROM messages WHERE session=?", found).fetchall():
+            self._remove_message(row)
+        for table in ("message_summaries", "session_context", "sessions"):
+            run(f"DELETE FROM {table} WHERE session=?", found)
+
+    def _add_message(self, row: tuple[Any, ...]) -> None:
+        run = self.connection.execute
+        place = row[0]
+        while run("SELECT 1 FROM messages WHERE message=?", (place,)).fetchone():
+            place += 1
+        run(_PUT_MESSAGE, (place, *row[1:]))
+        run(_INDEX, (place, row[4], grams(row[4])))
+
+    def _remove_message(self, row: tuple[Any, ...]) -> None:
+        run = self.connection.execute
+        run(_UNINDEX, (row[0], row[4], grams(row[4])))
+        run("DELETE FROM messages WHERE message=?", (row[0],))
+
+    def _put_extras(self, number: int, found: Found) -> None:
+        """Compactions and context items of a session that has none in the mirror."""
+        many = self.connection.executemany
+        if found.meta.compactions:
+            rows = [
+                (number, c.id, c.through_message_id, *_summary(c)) for c in found.meta.compactions
+            ]
+            many(_PUT_SUMMARY, rows)
+        if found.meta.context:
+            rows = [(number, *item) for item in found.meta.context]
+            many("INSERT INTO session_context VALUES(?, ?, ?, ?)", rows)
+
+    # --- memory ---
+
+    def put_memory(
+        self, state: FileState, passages: Iterable[Passage], problems: Iterable[Problem]
+    ) -> None:
+        """One Markdown file's passages, in place of what was known of it."""
+        self.remove_memory(state.path)
+        run = self.connection.execute
+        for p in passages:
+            values = (None, state.path, p.line, p.kind, p.section, p.text)
+            row = run(_PUT_PASSAGE, (*values, p.session_id, p.created_at))
+            sql = "INSERT INTO memory_fts(rowid, content, grams) VALUES(?, ?, ?)"
+            run(sql, (row.lastrowid, p.text, grams(p.text)))
+        self.put_file(state)
+        self.put_problems(state.path, problems)
+
+    def remove_memory(self, path: str) -> None:
+        """Take a Markdown file's passages out."""
+        run = self.connection.execute
+        for number, text in run(
+            "SELECT passage, text FROM memory WHERE path=?", (path,)
+        ).fetchall():
+            sql = (
+                "INSERT INTO memory_fts(memory_fts, rowid, content, grams) "
+                "VALUES('delete', ?, ?, ?)"
+            )
+            run(sql, (number, text, grams(text)))
+            run("DELETE FROM memory WHERE passage=?", (number,))
+
+
+class Builder:
+    """A mirror that is filled for the first time: rows first, the full-text index at the end, in
+    the order of time. Nobody else sees it, so nothing in it needs to survive a crash."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self._used: set[int] = set()
+        self._next_free: dict[int, int] = {}
+        run = mirror.connection.execute
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-131072"):
+            run(f"PRAGMA {pragma}").fetchall()
+        run("BEGIN")
+        run("CREATE TEMP TABLE grams(message INTEGER PRIMARY KEY, grams TEXT)")
+        # few large segments (16 MiB instead of 1), merged once at the end and not over and over
+        _configure_index(mirror, hashsize=16 << 20, automerge=0, crisismerge=1999)
+
+    def add_session(self, found: Found) -> None:
+        """Add a session that is not in the mirror yet."""
+        many = self.mirror.connection.executemany
+        run = self.mirror.connection.execute
+        (number,) = run(_PUT_SESSION, _session_row(found.session)).fetchone()
+        many(_PUT_FILE, [_file_row(state) for state in found.files])
+        if found.problems:
+            many(_PUT_PROBLEM, [_problem_row(path, p) for path, p in found.problems])
+        self.mirror._put_extras(number, found)
+        rows = []
+        gram_rows = []
+        used = self._used
+        for row in _message_rows(number, found):
+            place = row[0]
+            if place in used:
+                place = self._free_from(place)
+                row = (place, *row[1:])
+            used.add(place)
+            rows.append(row)
+            text = row[4]
+            if not text.isascii() and (pairs := grams(text)) is not None:
+                gram_rows.append((place, pairs))
+        many(_PUT_MESSAGE, rows)
+        if gram_rows:
+            many("INSERT INTO temp.grams VALUES(?, ?)", gram_rows)
+
+    def _free_from(self, place: int) -> int:
+        start = place
+        place = self._next_free.get(start, start)
+        while place in self._used:
+            place += 1
+        self._next_free[start] = place + 1
+        return place
+
+    def finish(self) -> None:
+        """Build the indexes; after it the mirror is whole."""
+        run = self.mirror.connection.execute
+        run(
+            "INSERT INTO messages_fts(rowid, content, grams) SELECT m.message, m.content, g.grams "
+            "FROM messages m LEFT JOIN temp.grams g USING(message) ORDER BY m.message"
+        )
+        run("DROP TABLE temp.grams")
+        for index in INDEXES.strip().split(";")[:-1]:
+            run(index)
+        for table in ("messages_fts", "memory_fts"):
+            run(f"INSERT INTO {table}({table}) VALUES('optimize')")
+        _configure_index(self.mirror, hashsize=1 << 20, automerge=4, crisismerge=16)
+        run("COMMIT")
+
+
+def _configure_index(mirror: Mirror, **options: int) -> None:
+    for table in ("messages_fts", "memory_fts"):
+        for option, value in options.items():
+            sql = f"INSERT INTO {table}({table}, rank) VALUES(?, ?)"
+            mirror.connection.execute(sql, (option, value))
+
+
+# --- opening -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """SQLite's errors as ours: busy, or damaged (and so to be rebuilt)."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise MirrorBusy("the mirror is busy") from error
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA):
+            raise MirrorDamaged(f"the mirror is not as expected ({error})") from error
+        raise MirrorError(f"the mirror can't be used: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise MirrorDamaged(f"the mirror is damaged ({error})") from error
+
+
+def open_mirror(folder: str, vault: str) -> Mirror:
+    """The mirror of a vault (real path and folder as one text) in its cache folder.
+
+    Raises MirrorDamaged when it is missing, corrupt, of another schema or of another vault,
+    MirrorError when it can't be used there at all.
+    """
+    path = os.path.join(folder, FILE)
+    if not os.path.exists(path):
+        raise MirrorDamaged("there is no mirror yet")
+    mirror = Mirror(_connect(path), path)
+    try:
+        check(mirror, vault)
+    except MirrorBusy:
+        raise MirrorError("the mirror is locked by another program") from None
+    except MirrorError:
+        mirror.close()
+        raise
+    return mirror
+
+
+def check(mirror: Mirror, vault: str) -> None:
+    """Raises MirrorDamaged unless this is a whole mirror of that vault."""
+    (version,) = mirror.rows("PRAGMA user_version")[0]
+    if version != VERSION:
+        age = "an older" if version < VERSION else "a newer"
+        raise MirrorDamaged(f"the mirror has {age} schema")
+    if mirror.info("vault") != vault:
+        raise MirrorDamaged("the mirror is of another vault")
+
+
+def memory_mirror(vault: str) -> Mirror:
+    """An empty mirror in memory."""
+    mirror = Mirror(_connect(":memory:"), None)
+    _make_tables(mirror, vault)
+    return mirror
+
+
+@contextmanager
+def new_mirror(folder: str, vault: str, wait: bool = True) -> Iterator[Mirror]:
+    """An empty mirror beside the present one, which it replaces when the block ends well.
+
+    Readers see the old one until then. The new one is copied into the old file by SQLite's backup
+    API: replacing a database file that someone has open corrupts it. One at a time; raises
+    MirrorBusy if not ``wait`` and another process is at it, MirrorError.
+    """
+    try:
+        atomic.make_folder(folder)
+        lock = os.open(os.path.join(folder, "rebuild.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise MirrorError(f"the cache folder can't be written ({error.strerror})") from error
+    building = os.path.join(folder, "building.db")
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise MirrorBusy("another process is rebuilding the mirror") from error
+        _remove(building)
+        with guarded():
+            mirror = Mirror(_connect(building), building)
+            try:
+                _make_tables(mirror, vault)
+                yield mirror
+                _take_place(mirror, os.path.join(folder, FILE))
+            finally:
+                mirror.close()
+                _remove(building)
+    finally:
+        os.close(lock)
+
+
+def _take_place(mirror: Mirror, path: str) -> None:
+    """Put a whole mirror in the place of the one at ``path``, in one transaction for its readers.
+
+    The rebuild's lock is held. Where there is no mirror, or none that SQLite could open (which
+    nobody has open either), the new file gets the name; else its pages are copied.
+    """
+    if not os.path.exists(path) or not _is_database(path):
+        _remove(path)
+        mirror.connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        mirror.close()
+        os.link(str(mirror.path), path)
+        return
+    target = _connect(path)
+    try:
+        target.execute("PRAGMA busy_timeout=60000")
+        mirror.connection.backup(target)
+        target.execute("PRAGMA journal_mode=WAL").fetchall()
+    finally:
+        target.close()
+
+
+def _is_database(path: str) -> bool:
+    """Can it be opened at all? (A backup can't be made into garbage.)"""
+    connection = _connect(path)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        return True
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        # no fsync at each commit: the mirror can be rebuilt, the files can't
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+    except sqlite3.Error as error:
+        raise MirrorError(f"the mirror can't be opened ({error})") from error
+
+
+def _make_tables(mirror: Mirror, vault: str) -> None:
+    # messages of some hundred bytes leave less room unused on pages of 8 KiB: 4% of the file
+    mirror.connection.execute("PRAGMA page_size=8192")
+    mirror.connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    mirror.connection.executescript(TABLES)
+    mirror.connection.execute(f"PRAGMA user_version={VERSION}")
+    mirror.note("vault", vault)
+
+
+def _remove(path: str) -> None:
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        with suppress(FileNotFoundError):
+            os.unlink(path + suffix)
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def place_of(at: datetime | None) -> int | None:
+    """The rowid that a time asks for: ticks since 2000; at least 1."""
+    return None if at is None else max(1, int((at.timestamp() - _EPOCH) * TICKS))
+
+
+def _message_rows(number: int, found: Found) -> Iterator[tuple[Any, ...]]:
+    """The rows of a session's messages; a message without time stands behind the one before."""
+    messages = found.transcript.messages
+    branch = None
+    if len(messages) != found.session.message_count:
+        branch = {message.id for message in active_branch(messages)}
+    place = place_of(parse_time(found.session.created_at)) or 1
+    for message in messages:
+        at = message.created_at
+        if at is not None:
+            place = max(1, int((at.timestamp() - _EPOCH) * TICKS))
+        name = message.id
+        active = 1 if branch is None or name in branch else 0
+        yield (
+            place,
+            number,
+            name,
+            message.role,
+            message.text,
+            _time_text(message),
+            message.line,
+            active,
+        )
+
+
+def _time_text(message: Message) -> str | None:
+    if message.created_at is None:
+        return None
+    written: str = message.fields["created_at"]
+    # what we write ourselves is in the right form already
+    if len(written) == 24 and written[23] == "Z" and written[10] == "T" and written[19] == ".":
+        return written
+    return format_time(message.created_at)
+
+
+def _session_row(session: Session) -> tuple[Any, ...]:
+    return (*session, name_key(session.name) if session.name else None)
+
+
+def _file_row(state: FileState) -> tuple[Any, ...]:
+    return (state.path, *state.stamp, *state[2:])
+
+
+def _problem_row(path: str, found: Problem) -> tuple[Any, ...]:
+    return (path, found.line, found.column, found.code, found.severity, found.message)
+
+
+def _summary(c: Any) -> tuple[Any, ...]:
+    return (
+        c.message_count,
+        c.message_range,
+        c.summary,
+        c.token_count,
+        c.method,
+        c.provider,
+        c.model,
+        c.compacted_at,
+    )

@@ -1,0 +1,1 @@
+"""The decisions: pure functions of data, settings and a given time. See docs/policies."""

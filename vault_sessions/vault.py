@@ -1,0 +1,303 @@
+"""The vault's folder: the only module that writes vault files.
+
+Paths are absolute inside, from the vault's root with ``/`` outside. Nothing outside the vault is
+read or written through a symbolic link.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Any, NamedTuple
+
+from vault_sessions import atomic
+from vault_sessions.errors import SessionGone, VaultError
+from vault_sessions.formats.ids import is_session_id
+from vault_sessions.formats.meta import UnreadableMeta, changed_meta
+from vault_sessions.formats.names import META, TRANSCRIPT
+from vault_sessions.formats.transcript import message_line
+
+MARK = ".vault-sessions"
+SETTINGS = f"{MARK}/config.yaml"
+
+_CONFIG_TEXT = """\
+# Settings that travel with this vault. Everything is optional; the values shown are the defaults.
+# Never in here: keys, passwords, commands, URLs (see: vault-sessions config path).
+
+# ai:
+#   default_provider: offline       # openai, anthropic, gemini, openrouter, ollama, lmstudio, …
+#   sessions:
+#     resume_window: 4h             # come back within it and the conversation goes on
+#     scope: workspace              # workspace, directory or vault
+"""
+_PERSONA_TEXT = """\
+You are a thoughtful, concise assistant. You remember what is in the vault and say where you know
+something from.
+"""
+_USER_TEXT = "# About me\n\n## Preferences\n\n## Snapshot\n"
+_FACTS_TEXT = (
+    "# Facts\n\n## Facts\n\n## Goals\n\n## Preferences\n\n## Relationships\n\n## Projects\n"
+)
+
+
+class Vault(NamedTuple):
+    """An open vault: its root (absolute) and the name of the assistant's folder in it."""
+
+    root: str
+    folder: str = "atlas"
+
+    @property
+    def sessions(self) -> str:
+        """The folder of transcripts and metadata, from the root."""
+        return f"{self.folder}/memory/sessions"
+
+    @property
+    def long_term(self) -> str:
+        """The folder of facts and summaries, from the root."""
+        return f"{self.folder}/memory/long-term"
+
+    @property
+    def identity(self) -> str:
+        """The folder of persona.md and user.md, from the root."""
+        return f"{self.folder}/identity"
+
+    @property
+    def skills(self) -> str:
+        """The folder of skills, from the root."""
+        return f"{self.folder}/skills"
+
+    def absolute(self, path: str) -> str:
+        """The absolute path of a path from the root."""
+        return os.path.join(self.root, path)
+
+    def transcript(self, session_id: str) -> str:
+        """A transcript's path, from the root. Raises VaultError for what can't be an id."""
+        return self._session_file(session_id, TRANSCRIPT)
+
+    def meta(self, session_id: str) -> str:
+        """A meta file's path, from the root. Raises VaultError for what can't be an id."""
+        return self._session_file(session_id, META)
+
+    def _session_file(self, session_id: str, suffix: str) -> str:
+        if not is_session_id(session_id):
+            raise VaultError(f"{session_id!r} can't be the id of a session.")
+        return f"{self.sessions}/{session_id}{suffix}"
+
+
+def find_vault(start: str, folder: str = "atlas") -> str | None:
+    """The nearest folder upward from ``start`` that is a vault."""
+    here = os.path.abspath(start)
+    while True:
+        if os.path.isdir(os.path.join(here, MARK)) or os.path.isdir(
+            os.path.join(here, folder, "memory")
+        ):
+            return here
+        parent = os.path.dirname(here)
+        if parent == here:
+            return None
+        here = parent
+
+
+def open_vault(root: str, folder: str = "atlas") -> Vault:
+    """A vault that exists. Raises VaultError when it doesn't, or leads out of itself by links."""
+    root = os.path.abspath(os.path.expanduser(root))
+    vault = Vault(root, folder)
+    if not os.path.isdir(root):
+        raise VaultError(f"There is no folder {root}.\nMake a vault: vault-sessions init {root}")
+    if not os.path.isdir(vault.absolute(folder)) and not os.path.isdir(vault.absolute(MARK)):
+        raise VaultError(f"{root} is no vault.\nMake it one: vault-sessions init {root}")
+    for path in (vault.sessions, vault.long_term, vault.identity, vault.skills):
+        check_inside(vault, path)
+    return vault
+
+
+def check_inside(vault: Vault, path: str) -> str:
+    """The absolute path, if it stays inside the vault when links are followed; else VaultError."""
+    absolute = vault.absolute(path)
+    real, root = os.path.realpath(absolute), os.path.realpath(vault.root)
+    if real != root and not real.startswith(root.rstrip("/") + "/"):
+        raise VaultError(f"{path} leads out of the vault (to {real}); it is not followed.")
+    return absolute
+
+
+def make_vault(root: str, folder: str = "atlas") -> list[str]:
+    """Make what a vault lacks; never changes what is there. Returns what was made, from the root.
+
+    Raises VaultError.
+    """
+    vault = Vault(os.path.abspath(os.path.expanduser(root)), folder)
+    made = []
+    folders = (MARK, vault.identity, vault.skills, vault.long_term, vault.sessions)
+    files = {
+        SETTINGS: _CONFIG_TEXT,
+        f"{MARK}/.gitignore": "trash/\n",
+        f"{vault.identity}/persona.md": _PERSONA_TEXT,
+        f"{vault.identity}/user.md": _USER_TEXT,
+        f"{vault.long_term}/facts.md": _FACTS_TEXT,
+    }
+    try:
+        for path in folders:
+            if atomic.make_folder(vault.absolute(path)):
+                made.append(path + "/")
+            check_inside(vault, path)
+        for path, text in files.items():
+            if not os.path.lexists(vault.absolute(path)):
+                atomic.replace_file(vault.absolute(path), text.encode())
+                made.append(path)
+    except OSError as error:
+        raise VaultError(f"{error.filename or root}: {error.strerror}; no vault made.") from error
+    return made
+
+
+def append_message(
+    vault: Vault, session_id: str, fields: dict[str, Any], *, create: bool
+) -> tuple[atomic.Appended, bytes]:
+    """Append one message; on disk when this returns. The caller holds the session's lock.
+
+    Returns where the line landed and its bytes. Raises SessionGone when the file is not there and
+    may not be made, VaultError when it can't be written; then nothing of the line is left.
+    """
+    path = vault.transcript(session_id)
+    line = message_line(fields)
+    try:
+        if create:
+            atomic.make_folder(vault.absolute(vault.sessions))
+        return atomic.append_line(vault.absolute(path), line, create=create), line
+    except FileNotFoundError as error:
+        raise SessionGone(f"{path} is gone; it is not made again.") from error
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}. The message was not saved.") from error
+
+
+def read_transcript(vault: Vault, session_id: str) -> tuple[bytes, os.stat_result]:
+    """A transcript's bytes and state. Raises FileNotFoundError, VaultError."""
+    path = vault.transcript(session_id)
+    try:
+        return atomic.read_file(vault.absolute(path))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}.") from error
+
+
+def read_meta(vault: Vault, session_id: str) -> bytes | None:
+    """A meta file's bytes; None where there is none. Raises VaultError."""
+    path = vault.meta(session_id)
+    try:
+        return atomic.read_file(vault.absolute(path))[0]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}.") from error
+
+
+def change_meta(vault: Vault, session_id: str, changes: dict[str, Any]) -> None:
+    """Set our own keys in a meta file (None removes one); the rest stays, byte for byte.
+
+    The caller holds the session's lock. Raises VaultError: unreadable, newer, or not writable.
+    """
+    path = vault.meta(session_id)
+    absolute = vault.absolute(path)
+    for _ in range(20):
+        try:
+            try:
+                data, state = atomic.read_file(absolute)
+            except FileNotFoundError:
+                new = changed_meta(None, {"version": 1, "id": session_id, **changes})
+                atomic.make_folder(os.path.dirname(absolute))
+                return atomic.replace_file(absolute, new)
+            check_version(path, data)
+            new = changed_meta(data, changes)
+            if new == data:
+                return None
+            return atomic.replace_file(absolute, new, must_be=state)
+        except atomic.FileChanged:
+            continue
+        except UnreadableMeta as error:
+            raise VaultError(
+                f"{path}: not a readable JSON object, so it is not changed ({error}).\n"
+                f"Mend it: vault-sessions edit {session_id}, or delete that file"
+            ) from error
+        except OSError as error:
+            raise VaultError(f"{path}: {error.strerror}. Nothing was changed.") from error
+    raise VaultError(f"{path} is being changed by another program again and again; try later.")
+
+
+def check_version(path: str, data: bytes) -> None:
+    """Raises VaultError for metadata that a newer program wrote."""
+    import orjson
+
+    from vault_sessions.formats.meta import VERSION
+
+    try:
+        version = orjson.loads(data).get("version", 1)
+    except (ValueError, AttributeError):
+        return
+    if isinstance(version, int) and version > VERSION:
+        raise VaultError(
+            f"{path} is of version {version}, newer than this program; it is not changed.\n"
+            f"Update vault-sessions to write to it."
+        )
+
+
+def read_text(vault: Vault, path: str) -> str | None:
+    """A Markdown file of the vault, from the root; None where there is none.
+
+    Links inside the vault are followed. Bytes that are not UTF-8 are replaced for reading.
+    Raises VaultError.
+    """
+    data = read_bytes(vault, path)
+    return None if data is None else data.decode("utf-8-sig", "replace")
+
+
+def read_bytes(vault: Vault, path: str) -> bytes | None:
+    """As read_text, undecoded."""
+    absolute = check_inside(vault, path)
+    try:
+        return atomic.read_file(os.path.realpath(absolute))[0]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}.") from error
+
+
+def list_files(vault: Vault, path: str) -> list[tuple[str, os.stat_result]]:
+    """Names and states of a folder's entries (symbolic links not followed); empty if it is
+    not there. Raises VaultError."""
+    try:
+        with os.scandir(vault.absolute(path)) as entries:
+            found = []
+            for entry in entries:
+                try:
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+                except FileNotFoundError:
+                    continue
+            return found
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}.") from error
+
+
+def list_names(vault: Vault, path: str) -> list[str]:
+    """The names in a folder; empty if it is not there. Raises VaultError."""
+    try:
+        return os.listdir(vault.absolute(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}.") from error
+
+
+def is_link_inside(vault: Vault, path: str) -> bool:
+    """Is it a symbolic link to a regular file that is in the vault too?"""
+    try:
+        return stat.S_ISREG(os.stat(check_inside(vault, path)).st_mode)
+    except (OSError, VaultError):
+        return False
+
+
+def full_disk(error: OSError) -> bool:
+    """Does the error say that there is no room?"""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,704 @@
+"""The hall: a vault, its mirror and the rules at work. One short method a use case.
+
+    from vault_sessions import Workspace
+
+    with Workspace.open("~/notes") as ws:
+        print(ws.search("denver")[0].snippet)
+
+This is the only module that says "then sync", and the only one that reads the clock.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+from vault_sessions import config, folders, sync
+from vault_sessions import vault as vaults
+from vault_sessions.errors import (
+    AmbiguousSession,
+    MirrorBusy,
+    MirrorDamaged,
+    MirrorError,
+    NameTaken,
+    SessionNotFound,
+    VaultError,
+)
+from vault_sessions.formats.fulltext import question_query, search_query
+from vault_sessions.formats.ids import clean_name, name_key, uuid7
+from vault_sessions.mirror import queries, store
+from vault_sessions.mirror.store import Mirror
+from vault_sessions.model import LOCAL, Hit, Meta, Problem, Session, Transcript
+from vault_sessions.state import State
+from vault_sessions.vault import Vault
+
+if TYPE_CHECKING:
+    from vault_sessions.formats.memory import Skill
+    from vault_sessions.lifecycle import Conversation, Desk, Saved, Turn
+    from vault_sessions.rules.resume import Decision
+
+T = TypeVar("T")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _quiet(text: str) -> None:
+    """Nobody listens."""
+
+
+class Shown(NamedTuple):
+    """One session, read from its files: its row, its messages and what is wrong in them.
+
+    ``active`` holds the ids of the messages on the active branch.
+    """
+
+    session: Session
+    transcript: Transcript
+    meta: Meta
+    problems: tuple[tuple[str, Problem], ...]
+    active: frozenset[str]
+
+
+class Workspace:
+    """A vault at work. Open it with ``Workspace.open``; close it, or use it in a ``with``."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        settings: config.Settings,
+        *,
+        say: Callable[[str], None] = _quiet,
+        clock: Callable[[], datetime] = _utc_now,
+        environment: Mapping[str, str] | None = None,
+        directory: str | None = None,
+    ) -> None:
+        self.vault = vault
+        self.settings = settings
+        self.state = State(folders.vault_folder("state", vault.root))
+        self.halted: str | None = None
+        self._say = say
+        self._clock = clock
+        self._environment = dict(os.environ if environment is None else environment)
+        self._directory = os.path.realpath(directory or os.getcwd())
+        self._invocation = uuid7(clock(), secrets.randbits(80))
+        self._conversation: Conversation | None = None
+        self._later: set[str] = set()
+        self._open_mirror: Mirror | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        flags: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = _quiet,
+        clock: Callable[[], datetime] = _utc_now,
+        environment: Mapping[str, str] | None = None,
+        directory: str | None = None,
+    ) -> Workspace:
+        """Open a vault: ``path``, else the nearest one above ``directory`` (the present one),
+        else the one that the settings name.
+
+        ``flags`` are settings by key that win over all others; ``say`` gets notices for a person.
+        Raises VaultError, ConfigError.
+        """
+        env = dict(os.environ if environment is None else environment)
+        user_file = user_settings()
+        given = os.fspath(path) if path is not None else env.get("VAULT_SESSIONS_VAULT")
+        folder = env.get("VAULT_SESSIONS_FOLDER") or "atlas"
+        root = given or vaults.find_vault(directory or os.getcwd(), folder)
+        if root is None:
+            root = config.load(user_file, None, env).vault
+        if root is None:
+            raise VaultError(
+                "There is no vault here or above.\n"
+                "Make one: vault-sessions init DIR; or name one: --vault DIR"
+            )
+        root = os.path.abspath(os.path.expanduser(root))
+        if not os.path.isdir(root):
+            raise VaultError(
+                f"There is no folder {root}.\nMake a vault: vault-sessions init {root}"
+            )
+        kept = os.path.join(folders.vault_folder("cache", root), "settings.json")
+        vault_file = os.path.join(root, vaults.SETTINGS)
+        settings = config.load(user_file, vault_file, env, dict(flags or {}), kept)
+        for warning in settings.warnings:
+            say(f"Warning: {warning}")
+        vault = vaults.open_vault(root, settings.folder)
+        return cls(vault, settings, say=say, clock=clock, environment=env, directory=directory)
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up the open conversation and the mirror; harmless when done twice."""
+        if self._conversation is not None and self._conversation.lease is not None:
+            self._conversation.lease.release()
+            self._conversation = None
+        if self._open_mirror is not None:
+            self._open_mirror.close()
+            self._open_mirror = None
+
+    # --- the mirror ---
+
+    @property
+    def mirror_path(self) -> str:
+        """Where the SQLite file of this vault is (or would be)."""
+        return os.path.join(folders.vault_folder("cache", self.vault.root), store.FILE)
+
+    @property
+    def _identity(self) -> str:
+        return f"{os.path.realpath(self.vault.root)}:{self.vault.folder}"
+
+    def _mirror(self) -> Mirror:
+        """The mirror, reconciled with the files when it is first asked for."""
+        if self._open_mirror is None:
+            folder = os.path.dirname(self.mirror_path)
+            try:
+                self._open_mirror = store.open_mirror(folder, self._identity)
+            except MirrorDamaged as reason:
+                self._open_mirror = self._rebuilt(str(reason))
+            except MirrorError as error:
+                self._open_mirror = self._in_memory(str(error))
+            self._reconcile(self._open_mirror)
+        return self._open_mirror
+
+    def _reconcile(self, mirror: Mirror) -> None:
+        try:
+            changes = sync.sync(self.vault, mirror, self._clock())
+        except MirrorBusy:
+            self._say(
+                "Another program is writing to the mirror; what changed just now may be missing."
+            )
+            return
+        except MirrorDamaged as reason:
+            mirror.close()
+            self._open_mirror = self._rebuilt(str(reason))
+            return
+        except MirrorError as error:
+            mirror.close()
+            self._open_mirror = self._in_memory(str(error))
+            return
+        if changes.halted and changes.halted != self.halted:
+            self._say(f"Warning: {changes.halted}")
+        self.halted = changes.halted
+
+    def _rebuilt(self, reason: str, progress: Callable[[int, int], None] | None = None) -> Mirror:
+        """A new mirror from the files; one line says why."""
+        folder = os.path.dirname(self.mirror_path)
+        try:
+            with store.new_mirror(folder, self._identity) as mirror:
+                # while we waited for another process, it may have made the mirror we need
+                if reason and (ready := self._ready(folder)) is not None:
+                    raise _Ready(ready)
+                if reason:
+                    self._say(f"Building the mirror from the files ({reason}).")
+                sync.rebuild(self.vault, mirror, self._clock(), progress)
+        except _Ready as found:
+            return found.mirror
+        except MirrorError as error:
+            return self._in_memory(str(error))
+        return store.open_mirror(folder, self._identity)
+
+    def _ready(self, folder: str) -> Mirror | None:
+        try:
+            return store.open_mirror(folder, self._identity)
+        except MirrorError:
+            return None
+
+    def _in_memory(self, reason: str) -> Mirror:
+        """A mirror for this run only, where none can be kept."""
+        self._say(f"Warning: {reason}; the mirror is kept in memory for now.")
+        mirror = store.memory_mirror(self._identity)
+        sync.rebuild(self.vault, mirror, self._clock())
+        return mirror
+
+    def _ask(self, question: Callable[[Mirror], T]) -> T:
+        """An answer of the mirror; a mirror that turns out damaged is rebuilt and asked again."""
+        try:
+            return question(self._mirror())
+        except MirrorDamaged as reason:
+            if self._open_mirror is not None:
+                self._open_mirror.close()
+            self._open_mirror = self._rebuilt(str(reason))
+            return question(self._open_mirror)
+
+    def sync(self) -> None:
+        """Reconcile the mirror with the files now."""
+        self._reconcile(self._mirror())
+
+    def reindex(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Make a new mirror; readers keep the old one until it is whole. Returns how many
+        sessions it has."""
+        if self._open_mirror is not None:
+            self._open_mirror.close()
+        self._open_mirror = self._rebuilt("", progress)
+        self._reconcile(self._open_mirror)
+        return int(self._open_mirror.rows("SELECT count(*) FROM sessions")[0][0])
+
+    def _mirror_saved(self, saved: Saved) -> None:
+        """Mirror what was just written, unless another process is writing: then later."""
+        now = self._clock()
+        try:
+            mirror = self._mirror()
+            if self._later:
+                sync.sync(self.vault, mirror, now, self._later, wait_ms=200)
+                self._later.clear()
+            if saved.where is not None:
+                sync.appended(self.vault, mirror, now, saved.session_id, saved.where, saved.line)
+            else:
+                path = self.vault.meta(saved.session_id)
+                sync.sync(self.vault, mirror, now, [path], wait_ms=200)
+        except MirrorBusy:
+            self._later |= {
+                self.vault.transcript(saved.session_id),
+                self.vault.meta(saved.session_id),
+            }
+        except MirrorDamaged as reason:
+            if self._open_mirror is not None:
+                self._open_mirror.close()
+            self._open_mirror = self._rebuilt(str(reason))
+        except MirrorError as error:
+            self._open_mirror = self._in_memory(str(error))
+
+    # --- reading ---
+
+    def list(
+        self,
+        *,
+        provider: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+        sort: Literal["updated", "created", "name", "messages"] = "updated",
+    ) -> builtins.list[Session]:
+        """All sessions, the newest activity first."""
+        now = self._clock()
+        return self._ask(
+            lambda mirror: queries.list_sessions(
+                mirror, now, provider=provider, since=since, limit=limit, sort=sort
+            )
+        )
+
+    def names(
+        self,
+        *,
+        provider: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+        sort: Literal["updated", "created", "name", "messages"] = "updated",
+    ) -> builtins.list[str]:
+        """As ``list``, but only each session's name, or its id where it has none."""
+        now = self._clock()
+        return self._ask(
+            lambda mirror: queries.list_names(
+                mirror, now, provider=provider, since=since, limit=limit, sort=sort
+            )
+        )
+
+    def search(
+        self,
+        query: str,
+        *,
+        any_word: bool = False,
+        where: Literal["sessions", "memory", "all"] = "all",
+        sort: Literal["newest", "relevance"] | None = None,
+        role: str | None = None,
+        since: datetime | None = None,
+        session: str | None = None,
+        limit: int = 20,
+    ) -> builtins.list[Hit]:
+        """Full text: words ANDed, newest first; ``any_word``: asked as a question, most relevant
+        first. ``session`` is a name or an id."""
+        compiled = question_query(query) if any_word else search_query(query)
+        newest = (sort or ("relevance" if any_word else "newest")) == "newest"
+        session_id = self.find(session).id if session is not None else None
+        return self._ask(
+            lambda mirror: queries.search(
+                mirror,
+                compiled,
+                newest=newest,
+                limit=limit,
+                where=where,
+                role=role,
+                since=since,
+                session_id=session_id,
+            )
+        )
+
+    def find(self, given: str) -> Session:
+        """The session of that name, id or unique beginning of an id.
+
+        Raises SessionNotFound, AmbiguousSession.
+        """
+        now = self._clock()
+        found = self._ask(lambda mirror: queries.find_sessions(mirror, now, given))
+        if not found:
+            raise SessionNotFound(
+                f"There is no session {given!r}.\nSee them all: vault-sessions list"
+            )
+        if len(found) > 1:
+            some = ", ".join(f"{s.id} ({s.label})" for s in found[:8])
+            more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+            raise AmbiguousSession(f"{given!r} is ambiguous: {some}{more}.\nGive the whole id.")
+        return found[0]
+
+    def show(self, given: str) -> Shown:
+        """One session, read from its files. Raises SessionNotFound, AmbiguousSession."""
+        from vault_sessions import scan
+        from vault_sessions.formats.transcript import active_branch
+
+        session = self.find(given)
+        found = scan.read_session(self.vault, session.id, sync.nanoseconds(self._clock()), _none)
+        if found is None:
+            raise SessionNotFound(f"The files of {given!r} are gone.")
+        active = frozenset(message.id for message in active_branch(found.transcript.messages))
+        # the activity in the list leaves out stamps in the future; the row keeps it so
+        row = found.session._replace(updated_at=session.updated_at)
+        return Shown(row, found.transcript, found.meta, found.problems, active)
+
+    def transcript_bytes(self, given: str) -> bytes:
+        """A session's transcript as it is on disk; empty for one without messages."""
+        try:
+            return vaults.read_transcript(self.vault, self.find(given).id)[0]
+        except FileNotFoundError:
+            return b""
+
+    def problem_files(self) -> int:
+        """How many files have errors or warnings."""
+        return self._ask(queries.problem_files)
+
+    def problems(self) -> builtins.list[tuple[str, Problem]]:
+        """All that is wrong in the vault's files, by path."""
+        return self._ask(queries.problems)
+
+    def memory_file(self, which: Literal["facts", "user"]) -> tuple[str, str]:
+        """facts.md or user.md: its path from the root, and its text (empty: not there)."""
+        folder = self.vault.long_term if which == "facts" else self.vault.identity
+        path = f"{folder}/{which}.md"
+        return path, vaults.read_text(self.vault, path) or ""
+
+    def summaries(self) -> builtins.list[tuple[str, str]]:
+        """The session summaries, newest first: path from the root and text."""
+        names = vaults.list_names(self.vault, self.vault.long_term)
+        paths = [
+            f"{self.vault.long_term}/{name}"
+            for name in sorted(names, reverse=True)
+            if name.startswith("session-") and name.endswith(".md")
+        ]
+        return [(path, vaults.read_text(self.vault, path) or "") for path in paths]
+
+    # --- changing ---
+
+    def rename(self, given: str, new: str) -> Session:
+        """Give a session a name, unique in the vault. Raises NameTaken, VaultError."""
+        session = self.find(given)
+        name = self.checked_name(new)
+        others = self._ask(
+            lambda mirror: mirror.rows(
+                "SELECT id FROM sessions WHERE name_key=? AND id != ?", name_key(name), session.id
+            )
+        )
+        if others:
+            raise NameTaken(f"{name!r} is the name of {others[0][0]} already.")
+        self._change_meta(session.id, {"name": name})
+        return self.find(session.id)
+
+    def checked_name(self, name: str) -> str:
+        """A name as it is stored. Raises VaultError for what can't be one."""
+        clean = clean_name(name)
+        if clean is None:
+            raise VaultError(
+                f"{name[:40]!r} can't be a name: 1–100 characters, none of them control characters."
+            )
+        return clean
+
+    def set_topic(self, given: str, topic: str) -> Session:
+        """Set a session's topic; it is the owner's from now on and never replaced."""
+        session = self.find(given)
+        text = " ".join(topic.split())[:200]
+        if not text:
+            raise VaultError("A topic has at least one character.")
+        self._change_meta(session.id, {"topic": text, "topic_source": "user"})
+        return self.find(session.id)
+
+    def _change_meta(self, session_id: str, changes: dict[str, Any]) -> None:
+        from vault_sessions.lifecycle import Saved
+
+        with self.state.lock(session_id):
+            vaults.change_meta(self.vault, session_id, changes)
+        self._mirror_saved(Saved(session_id))
+
+    # --- talking ---
+
+    def decide(self, *, new: bool = False) -> Decision:
+        """Which session ``chat`` would open here and now, and why. Writes nothing."""
+        from vault_sessions.formats.times import parse_time
+        from vault_sessions.lifecycle import candidate
+        from vault_sessions.rules.resume import decide
+
+        now = self._clock()
+        settings = self.settings
+        # a little wider than the window, so that the decision can say what just missed it
+        after = now - max(settings.resume_window * 2, timedelta(days=2))
+        found = self._ask(lambda mirror: queries.candidates(mirror, now, after))
+        in_use = self.state.leased() if found else set()
+        open_here = [
+            candidate(session, at, session.id in in_use)
+            for session in found
+            if (at := parse_time(session.updated_at)) is not None
+        ]
+        return decide(open_here, self._place(), self._resume_rules(), now, new=new)
+
+    def _resume_rules(self) -> Any:
+        from datetime import time
+
+        from vault_sessions.rules.resume import Rules
+
+        settings = self.settings
+        return Rules(
+            settings.resume_window,
+            settings.scope,
+            settings.reset,
+            timedelta(minutes=settings.idle_minutes),
+            time.fromisoformat(settings.daily_at),
+        )
+
+    def decide_named(self, given: str) -> tuple[Decision, builtins.list[str]]:
+        """As ``decide``, for a session asked for by name or id; and warnings.
+
+        Raises AmbiguousSession, VaultError for what can't be a new name.
+        """
+        from vault_sessions.rules.resume import Decision
+
+        now = self._clock()
+        found = self._ask(lambda mirror: queries.find_sessions(mirror, now, given, 15))
+        if not found:
+            name = self.checked_name(given)
+            return Decision("new", None, f"there is no session named {name!r}", name), []
+        named = found[0].name is not None and name_key(found[0].name) == name_key(given.strip())
+        if len(found) > 1 and not named:
+            self.find(given)
+        warnings = []
+        if len(found) > 1:
+            both = " and ".join(session.id for session in found)
+            warnings.append(
+                f"{both} have the same name; the more recently active is opened. "
+                f"Rename one: vault-sessions rename {found[-1].id} NAME"
+            )
+        runner_up = found[1].id if len(found) > 1 else None
+        decision = Decision("resume", found[0].id, "it was asked for by name", runner_up=runner_up)
+        return decision, warnings
+
+    def begin(
+        self,
+        decision: Decision,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        skill: str | None = None,
+        private: bool = False,
+    ) -> Conversation:
+        """Open what was decided; nothing is written until something is said, but that a session
+        which this one follows is marked as ending."""
+        from vault_sessions import lifecycle
+
+        desk = self._desk()
+        options: dict[str, Any] = {
+            "provider": provider,
+            "model": model,
+            "skill": skill,
+            "private": private,
+        }
+        if decision.session_id is not None:
+            conversation = lifecycle.open_session(desk, decision.session_id, **options)
+        else:
+            conversation = lifecycle.open_new(desk, name=decision.name, **options)
+        if decision.ends is not None and not private:
+            lifecycle.mark_ending(desk, decision.ends, "new")
+        self._conversation = conversation
+        return conversation
+
+    def take_turn(
+        self,
+        text: str,
+        *,
+        session: str | None = None,
+        on_text: Callable[[str], None] = _quiet,
+        on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+    ) -> Turn:
+        """Say something and get an answer, in the open conversation, in ``session`` (a name or
+        id), or in the one that the rules choose.
+
+        Failures of the model are in the Turn; what was said is on disk. Raises VaultError.
+        """
+        from vault_sessions import lifecycle
+
+        if session is not None:
+            self.leave()
+            decision, warnings = self.decide_named(session)
+            for warning in warnings:
+                self._say(f"Warning: {warning}")
+            self.begin(decision)
+        elif self._conversation is None:
+            self.begin(self.decide())
+        conversation = self._conversation
+        assert conversation is not None
+        return lifecycle.take_turn(self._desk(), conversation, text, on_text, on_wait)
+
+    def next_session(self) -> Decision | None:
+        """Whether the reset policy wants a new session before the next message."""
+        from vault_sessions.rules.resume import Decision, reset_due
+
+        conversation = self._conversation
+        if conversation is None or conversation.session_id is None:
+            return None
+        times = [m.created_at for m in conversation.messages if m.created_at is not None]
+        last = max([*times[-1:], *([conversation.opened_at] if conversation.opened_at else [])])
+        reason = reset_due(last, self._resume_rules(), self._clock())
+        return Decision("new", None, reason) if reason else None
+
+    def new_conversation(self, **options: Any) -> Conversation:
+        """Begin afresh; the open conversation, if it has a session, is marked as ending."""
+        from vault_sessions.rules.resume import Decision
+
+        before = self._conversation
+        ends = before.session_id if before is not None and not before.private else None
+        self.leave()
+        return self.begin(Decision("new", None, "asked for", ends=ends), **options)
+
+    def leave(self) -> None:
+        """Give the open conversation free; nothing more is written for it."""
+        from vault_sessions import lifecycle
+
+        if self._conversation is not None:
+            lifecycle.release(self._conversation)
+            self._conversation = None
+
+    def skills(self) -> dict[str, Skill]:
+        """The skills there are, by the stem of their file."""
+        from vault_sessions import lifecycle
+
+        return lifecycle.list_skills(self._desk())
+
+    def use_skill(self, name: str) -> None:
+        """Use a skill from the next turn on. Raises VaultError when there is no such skill."""
+        from vault_sessions import lifecycle
+
+        lifecycle.find_skill(self._desk(), name)
+        if self._conversation is not None:
+            self._conversation.skill = name
+
+    def use_model(self, provider: str | None, model: str | None) -> None:
+        """Use another provider or model from the next turn on. Raises ProviderUnusable."""
+        from vault_sessions import lifecycle
+
+        if self._conversation is None:
+            return
+        if provider is not None:
+            lifecycle.check_provider(self.settings, provider)
+            if provider != self._conversation.provider:
+                self._conversation.model = None
+            self._conversation.provider = provider
+        if model is not None:
+            self._conversation.model = model
+        self._conversation.switched = True
+
+    def running_models(self) -> builtins.list[str]:
+        """Model servers on this machine that answer, when no provider was ever chosen."""
+        if self.settings.provider_chosen:
+            return []
+        from vault_sessions.assistant.local import running
+
+        return running(self.settings.providers[name] for name in LOCAL)
+
+    def unused_keys(self) -> builtins.list[tuple[str, str]]:
+        """Keys in the environment for which no provider was chosen, as (variable, provider); each
+        is told once."""
+        if self.settings.provider_chosen:
+            return []
+        return [
+            (provider.api_key_env, provider.name)
+            for provider in self.settings.providers.values()
+            if provider.api_key_env
+            and self._environment.get(provider.api_key_env)
+            and self.state.first_time(f"key-{provider.name}")
+        ]
+
+    def _desk(self) -> Desk:
+        from vault_sessions.lifecycle import Desk
+
+        return Desk(
+            self.vault,
+            self.state,
+            self.settings,
+            self._place(),
+            self._environment,
+            self._invocation,
+            self._clock,
+            secrets.randbits,
+            self._recall,
+            self._mirror_saved,
+            os.path.join(folders.user_folder("config"), "skills"),
+        )
+
+    def _place(self) -> Any:
+        from vault_sessions.rules.resume import Place
+
+        root = os.path.realpath(self.vault.root)
+        return Place(self._directory, git_root(self._directory), git_root(root))
+
+    def _recall(self, question: str, session_id: str | None) -> builtins.list[Hit]:
+        """Passages that may answer a question, from memory and from other sessions."""
+        compiled = question_query(question)
+
+        def ask(mirror: Mirror) -> list[Hit]:
+            found = queries.search(
+                mirror,
+                compiled,
+                newest=False,
+                limit=40,
+                where="sessions",
+                answers_of_models=True,
+                not_session=session_id,
+            )
+            return found + queries.search(mirror, compiled, newest=False, limit=20, where="memory")
+
+        return self._ask(ask)
+
+
+class _Ready(Exception):
+    """Another process has made the mirror while we waited."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        super().__init__()
+        self.mirror = mirror
+
+
+def _none(session_id: str) -> list[str]:
+    return []
+
+
+def git_root(directory: str) -> str | None:
+    """The root of the git work tree around a directory (a linked one has its own); real path."""
+    here = os.path.realpath(directory)
+    while True:
+        if os.path.exists(os.path.join(here, ".git")):
+            return here
+        parent = os.path.dirname(here)
+        if parent == here:
+            return None
+        here = parent
+
+
+def user_settings() -> str:
+    """The path of the user's own settings file."""
+    return os.path.join(folders.user_folder("config"), "config.yaml")
