@@ -67,10 +67,12 @@ OUR_FIELDS = (
     *("role", "content", "id", "created_at", "invocation_id", "parent_id", "model", "provider"),
     *("usage", "tool_calls", "tool_call_id", "name", "status", "archived"),
 )
-DAY = timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-INSTANTS = st.datetimes(datetime.min + DAY, datetime.max - DAY, timezones=st.just(UTC))
-SINCE_1970 = st.datetimes(EPOCH.replace(tzinfo=None), datetime.max - DAY, timezones=st.just(UTC))
+SECONDS = st.floats(0, 253_402_000_000, allow_nan=False)  # to the end of 9999
+SINCE_1970 = SECONDS.map(lambda seconds: EPOCH + timedelta(seconds=seconds))
+INSTANTS = SINCE_1970 | SECONDS.filter(lambda seconds: seconds < 62_135_000_000).map(
+    lambda seconds: EPOCH - timedelta(seconds=seconds)
+)
 
 
 @st.composite

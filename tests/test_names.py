@@ -69,7 +69,7 @@ def test_temporary_files_and_those_of_the_system_are_ignored(name: str) -> None:
         "a (Konflikt von Maya 2026-01-06).jsonl",
         "a (copie en conflit de Maya 2026-01-06).jsonl",
         "a (copia en conflicto de Maya 2026-01-06).jsonl",
-        "a_conflict-20260106-101500.jsonl",  # ownCloud
+        "a b_conflict-20260106-101500.jsonl",  # ownCloud; without a space the content decides
         "a.sync-conflict-20260106-101500-ABCDEFG.jsonl",  # Syncthing
         "a.meta.sync-conflict-20260106-101500-ABCDEFG.json",
         "a (1).jsonl",  # Google Drive

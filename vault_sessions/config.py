@@ -235,18 +235,35 @@ TABLE = (
         "ai.sessions.max_sessions",
         "max_sessions",
         _POSITIVE,
-        "ended sessions beyond it go to the trash, oldest first",
+        "ended sessions beyond it go to the trash, oldest first; not used yet",
     ),
-    Setting(_AUTO + "enabled", "compact_enabled", _BOOL, "compact long sessions by themselves"),
+    Setting(
+        _AUTO + "enabled",
+        "compact_enabled",
+        _BOOL,
+        "compact long sessions by themselves; not used yet",
+    ),
     Setting(
         _AUTO + "trigger_threshold",
         "trigger_threshold",
         _RATIO,
-        "the part of the history limit at which a session is compacted",
+        "the part of the history limit at which a session is compacted; not used yet",
     ),
-    Setting(_AUTO + "compact_ratio", "compact_ratio", _RATIO, "the part that is folded in"),
-    Setting(_AUTO + "preserve_recent", "preserve_recent", _COUNT, "messages left as they are"),
-    Setting(_AUTO + "use_ai_summary", "use_ai_summary", _BOOL, "let the model write summaries"),
+    Setting(
+        _AUTO + "compact_ratio", "compact_ratio", _RATIO, "the part that is folded in; not used yet"
+    ),
+    Setting(
+        _AUTO + "preserve_recent",
+        "preserve_recent",
+        _COUNT,
+        "messages left as they are; not used yet",
+    ),
+    Setting(
+        _AUTO + "use_ai_summary",
+        "use_ai_summary",
+        _BOOL,
+        "let the model write summaries; not used yet",
+    ),
     Setting(
         _AUTO + "show_summary_markers",
         "show_summary_markers",
@@ -256,10 +273,20 @@ TABLE = (
     Setting("ai.sessions.enabled", None, _ANY, "accepted for files from Atmos; no effect"),
     Setting("ai.sessions.path", None, _ANY, "accepted for files from Atmos; no effect"),
     Setting("ai.enabled", None, _ANY, "accepted for files from Atmos; no effect"),
-    Setting("topic.auto", "topic_auto", _BOOL, "give sessions a topic"),
-    Setting("memory.auto", "memory_auto", _BOOL, "learn facts when a session ends"),
-    Setting("memory.corrections", "memory_corrections", _BOOL, "offer corrections of memory"),
-    Setting("ui.theme", "theme", _choice("auto", "light", "dark"), "colours on the terminal"),
+    Setting("topic.auto", "topic_auto", _BOOL, "give sessions a topic; not used yet"),
+    Setting("memory.auto", "memory_auto", _BOOL, "learn facts when a session ends; not used yet"),
+    Setting(
+        "memory.corrections",
+        "memory_corrections",
+        _BOOL,
+        "offer corrections of memory; not used yet",
+    ),
+    Setting(
+        "ui.theme",
+        "theme",
+        _choice("auto", "light", "dark"),
+        "colours on the terminal; not used yet",
+    ),
     Setting("ui.recap_exchanges", "recap_exchanges", _COUNT, "exchanges shown on resume"),
 )
 BY_KEY = {setting.key: setting for setting in TABLE}

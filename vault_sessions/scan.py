@@ -63,7 +63,7 @@ def look(vault: Vault) -> Look:
             with os.scandir(vault.absolute(folder)) as entries:
                 for entry in entries:
                     name = entry.name
-                    if markdown and not name.endswith(".md"):
+                    if markdown and not (name.endswith(".md") and name != "persona.md"):
                         continue
                     try:
                         s = entry.stat(follow_symlinks=False)

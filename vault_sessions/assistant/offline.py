@@ -25,11 +25,20 @@ _WHEN = re.compile(
     r"(?i)\b(when|what (?:date|day|time|year|month)|wann)\b|いつ|\bhow long\b|\bseit wann\b"
 )
 _WHO = re.compile(r"(?i)\b(who|whose|whom|wer|wem|wen)\b|誰|だれ|\bname of\b")
-_DECIDE = re.compile(r"(?i)\bdeci|\bagree|\bchose|\bchoose|\bsettle|entschied|決め")
+_DECIDE = re.compile(r"(?i)\bdeci[ds]|\bagree|\bchose|\bchoose|\bsettle|entschied|決め")
+_DECIDED = re.compile(
+    r"(?i)\b(?:we|i|they|she|he)(?:'ve| have)? (?:\w+ )?(?:decided|agreed|chose|settled|picked)"
+    r"|\bdecided (?:on|to|for|against)\b|^\W*(?:decision|decided)|entschieden|決めた|決めまし|決定"
+)
+_HIRAGANA = re.compile("[\u3041-\u309f]+")
 _DATE = re.compile(
     r"(?i)\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez)[a-zä]*\.? \d"
     r"|\d{1,2}\.? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez)"
     r"|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day|\b(?:19|20)\d\d\b|\d{1,2}:\d\d|\d月|\d日"
+)
+_REQUEST = re.compile(
+    r"(?i)^(?:please|look up|tell me|show me|write|give me|can you|could you|would you|help me"
+    r"|what|when|who|where|which|why|how|did|do|does|is|are)\b|\bplease\.?$"
 )
 _BONUS = {"fact": 0.6, "snapshot": 0.4, "summary": 0.5, "message": 0.0}
 
@@ -73,16 +82,26 @@ def source(hit: Hit, zone: tzinfo | None = None) -> str:
 
 
 def best_quotes(question: str, hits: Sequence[Hit], count: int = QUOTES) -> list[Quote]:
-    """The passages that have the most of the question's words, best first, each once."""
+    """The passages that have the most of the question's words, best first, each once.
+
+    A passage with fewer than a third of them says nothing about the question.
+    """
     stems = _stems(question)
+    hits = [hit for hit in hits if hit.role != "tool"]
     if not stems or not hits:
         return []
+    least = len(stems) * (0.15 if has_cjk(question) else 1 / 3)
     folded = [_fold(hit.text) for hit in hits]
     weights = {}
     for stem in stems:
         among = sum(1 for text in folded if _has(text, stem))
         weights[stem] = math.log(1 + len(hits) / (1 + among)) if among else 0.0
-    best = [quote for hit in hits if (quote := _best_of(question, hit, weights))]
+    best = [
+        quote
+        for hit, text in zip(hits, folded, strict=True)
+        if sum(_has(text, stem) for stem in stems) >= least
+        and (quote := _best_of(question, hit, weights))
+    ]
     best.sort(key=lambda quote: (quote.score, quote.hit.created_at or ""), reverse=True)
     chosen: list[Quote] = []
     for quote in best:
@@ -95,7 +114,7 @@ def best_quotes(question: str, hits: Sequence[Hit], count: int = QUOTES) -> list
 
 def _best_of(question: str, hit: Hit, weights: dict[str, float]) -> Quote | None:
     """The sentence of a passage that answers best, with what stands around it."""
-    sentences = [s.strip() for s in _SENTENCE.split(hit.text) if s and s.strip()]
+    sentences = [s.strip() for s in _SENTENCE.split(hit.text) if s and s.strip(" \n`~-*#|")]
     whole = _fold(hit.text)
     around = sum(weight for stem, weight in weights.items() if _has(whole, stem))
     best_at, best_score = -1, 0.0
@@ -108,10 +127,12 @@ def _best_of(question: str, hit: Hit, weights: dict[str, float]) -> Quote | None
         score += 0.35 * (around - score)
         if _WHEN.search(question) and _DATE.search(sentence):
             score *= 1.5
-        if _DECIDE.search(question) and _DECIDE.search(sentence):
-            score *= 1.5
-        if sentence.endswith(("?", "？")):
+        if _DECIDE.search(question) and _DECIDED.search(sentence):
+            score *= 1.8
+        if sentence.endswith(("?", "？")) or _REQUEST.search(sentence):
             score *= 0.5
+        # said in few words is more likely the answer than mentioned among many
+        score *= 1.2 - min(len(sentence), LONGEST) / LONGEST * 0.4
         if score > best_score:
             best_at, best_score = index, score
     if best_at < 0:
@@ -119,6 +140,8 @@ def _best_of(question: str, hit: Hit, weights: dict[str, float]) -> Quote | None
     bonus = _BONUS[hit.kind]
     if _WHO.search(question) and hit.section == "Relationships":
         bonus += 0.4
+    if _DECIDE.search(question) and hit.section == "Decisions":
+        bonus += 0.5
     return Quote(_with_context(sentences, best_at), hit, best_score * (1 + bonus))
 
 
@@ -138,7 +161,9 @@ def _stems(question: str) -> list[str]:
     for word in question_query(question).words:
         folded = _fold(word)
         if has_cjk(folded):
-            stems.update((folded[i : i + 2], None) for i in range(max(1, len(folded) - 1)))
+            pairs = [folded[i : i + 2] for i in range(max(1, len(folded) - 1))]
+            told = [pair for pair in pairs if not _HIRAGANA.fullmatch(pair)]
+            stems.update(dict.fromkeys(told or pairs))
         else:
             stems[_stem(folded)] = None
     return list(stems)
@@ -159,12 +184,14 @@ def _fold(text: str) -> str:
 
 
 def _has(folded: str, stem: str) -> bool:
-    """Does a word of the text begin with the stem? (Without spaces: does it stand there?)"""
+    """Does a word of the text begin with the stem, or is it the stem, where that is short?"""
     at = folded.find(stem)
     if has_cjk(stem):
         return at >= 0
     while at >= 0:
-        if at == 0 or not folded[at - 1].isalnum():
+        after = folded[at + len(stem) : at + len(stem) + 1]
+        whole = len(stem) > 3 or not (after.isalnum() or after in "'’" and after) or after == "s"
+        if whole and (at == 0 or not folded[at - 1].isalnum()):
             return True
         at = folded.find(stem, at + 1)
     return False

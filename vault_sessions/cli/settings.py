@@ -30,7 +30,7 @@ def show_command(door: Door, as_json: bool) -> None:
         origin = settings.origins.get(setting.key)
         if setting.key == "ai.session_continue_minutes" and origin is None:
             continue
-        value = _plain(getattr(settings, setting.field)) if setting.field else None
+        value = plain(getattr(settings, setting.field)) if setting.field else None
         if setting.field is None:
             origin = f"{origin} (has no effect)" if origin else None
             if origin is None:
@@ -64,7 +64,8 @@ def _settings(door: Door) -> Any:
         return load(user_settings(), None, dict(os.environ))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A setting as it is written: durations in their largest whole unit."""
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
         for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

@@ -12,6 +12,7 @@ from vault_sessions.model import Passage, Problem, problem
 
 _HEADING = re.compile(r"(#{1,6})[ \t]+(.*)")
 _BULLET = re.compile(r"\s{0,3}(?:[-*+]|\d{1,3}[.)])\s+")
+_FENCE = re.compile(r"\s*(?:```[^`]*|````+[^`]*|~~~.*)")
 _SOURCE = re.compile(r"<!-- ([0-9]{4}-[0-9]{2}-[0-9]{2}) ([A-Za-z0-9_-]+)#(\S+) -->")
 _FRONT_MATTER = 64 * 1024
 
@@ -90,7 +91,7 @@ def blocks(text: str, first_line: int = 1) -> list[Block]:
 
     fenced = False
     for number, line in enumerate(text.split("\n"), first_line):
-        if line.lstrip().startswith(("```", "~~~")) and "```" not in line.lstrip()[3:].strip("`"):
+        if _FENCE.fullmatch(line):
             fenced = not fenced
         elif not fenced:
             heading = _HEADING.match(line)

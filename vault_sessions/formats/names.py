@@ -32,7 +32,7 @@ _CONFLICT = re.compile(
     | .*\.[Cc]onflict[0-9]*(?:\..*)?                   # Resilio; rclone
     | .*\.path[12]                                     # rclone bisync (old)
     | .*\ conflict\ on\ .*                             # Unison (old)
-    | .*\ \([0-9]{1,3}\)(?:\.[^.]*)?                   # Google Drive
+    | .*\ \([0-9]{1,3}\)(?:\.meta)?(?:\.[^.]*)?        # Google Drive
     | .*\ (?:[2-9]|[1-9][0-9])(?:\.meta)?(?:\.[^.]*)?  # iCloud
     """,
     re.VERBOSE,
