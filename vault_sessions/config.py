@@ -477,10 +477,11 @@ def _may_be_kept(entry: Entry) -> bool:
 
 def _keep(kept: str, stamps: Stamps, user: list[Entry], vault: list[Entry]) -> None:
     """Keep what was read (an unknown key of the vault's file without its value)."""
-    vault = [entry if entry.key in BY_KEY else entry._replace(text="") for entry in vault]
+    said = [entry if entry.key in BY_KEY else entry._replace(text="") for entry in vault]
+    entries = [list(map(list, user)), list(map(list, said))]  # orjson writes no NamedTuple
     try:
         atomic.make_folder(os.path.dirname(kept))
-        atomic.replace_file(kept, orjson.dumps({"files": stamps, "entries": [user, vault]}))
+        atomic.replace_file(kept, orjson.dumps({"files": stamps, "entries": entries}))
     except (OSError, TypeError):
         pass  # a cache folder that can't be written (or a path no UTF-8) costs time, nothing else
 

@@ -44,11 +44,13 @@ _BONUS = {"fact": 0.6, "snapshot": 0.4, "summary": 0.5, "message": 0.0}
 
 
 class Quote(NamedTuple):
-    """A sentence or two of the vault, and where they stand."""
+    """A sentence or two of the vault, where they stand, and how many of the question's words the
+    passage has."""
 
     text: str
     hit: Hit
     score: float
+    words: int
 
 
 def answer(question: str, hits: Sequence[Hit], zone: tzinfo | None = None) -> str:
@@ -74,6 +76,8 @@ def source(hit: Hit, zone: tzinfo | None = None) -> str:
     """Where a passage stands: session and date, or file and section."""
     at = parse_time(hit.created_at)
     date = f", {at.astimezone(zone):%Y-%m-%d}" if at else ""
+    if hit.kind == "fact" and hit.created_at:
+        date = f", {hit.created_at[:10]}"  # a fact bears a day, not an instant
     if hit.kind == "message":
         who = "you" if hit.role == "user" else hit.role
         return f"{hit.name or hit.topic or hit.session_id}{date} ({who}, line {hit.line})"
@@ -84,13 +88,13 @@ def source(hit: Hit, zone: tzinfo | None = None) -> str:
 def best_quotes(question: str, hits: Sequence[Hit], count: int = QUOTES) -> list[Quote]:
     """The passages that have the most of the question's words, best first, each once.
 
-    A passage with fewer than a third of them says nothing about the question.
+    A passage with less than two fifths of them says nothing about the question.
     """
     stems = _stems(question)
     hits = [hit for hit in hits if hit.role != "tool"]
     if not stems or not hits:
         return []
-    least = len(stems) * (0.15 if has_cjk(question) else 1 / 3)
+    least = len(stems) * (0.15 if has_cjk(question) else 0.4)
     folded = [_fold(hit.text) for hit in hits]
     weights = {}
     for stem in stems:
@@ -105,8 +109,10 @@ def best_quotes(question: str, hits: Sequence[Hit], count: int = QUOTES) -> list
     best.sort(key=lambda quote: (quote.score, quote.hit.created_at or ""), reverse=True)
     chosen: list[Quote] = []
     for quote in best:
-        if quote.score < best[0].score * 0.5 or len(chosen) == count:
+        if quote.score < best[0].score * 0.6 or len(chosen) == count:
             break
+        if quote.words < best[0].words * 0.7:
+            continue
         if not any(_alike(quote.text, other.text) for other in chosen):
             chosen.append(quote)
     return chosen
@@ -116,6 +122,7 @@ def _best_of(question: str, hit: Hit, weights: dict[str, float]) -> Quote | None
     """The sentence of a passage that answers best, with what stands around it."""
     sentences = [s.strip() for s in _SENTENCE.split(hit.text) if s and s.strip(" \n`~-*#|")]
     whole = _fold(hit.text)
+    words = sum(_has(whole, stem) for stem in weights)
     around = sum(weight for stem, weight in weights.items() if _has(whole, stem))
     best_at, best_score = -1, 0.0
     for index, sentence in enumerate(sentences):
@@ -142,7 +149,7 @@ def _best_of(question: str, hit: Hit, weights: dict[str, float]) -> Quote | None
         bonus += 0.4
     if _DECIDE.search(question) and hit.section == "Decisions":
         bonus += 0.5
-    return Quote(_with_context(sentences, best_at), hit, best_score * (1 + bonus))
+    return Quote(_with_context(sentences, best_at), hit, best_score * (1 + bonus), words)
 
 
 def _with_context(sentences: list[str], at: int) -> str:

@@ -132,7 +132,7 @@ def _one_turn(
     workspace = door.workspace
     if line := resumed_line(workspace, decision):
         door.note(line)
-    if conversation.provider == "offline":
+    if conversation.provider == "offline" and not conversation.private:
         hint_providers(door)
     tell_notices(door, conversation)
     stream = Stream(quiet=as_json)

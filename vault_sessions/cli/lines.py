@@ -85,7 +85,8 @@ class _Chat:
             door.note(f"A new session{name}. /help lists what you can do.")
         if self.conversation.provider == "offline":
             door.note("No model is set up: the offline assistant looks things up in your vault.")
-            hint_providers(door)
+            if not self.conversation.private:
+                hint_providers(door)
         tell_notices(door, self.conversation)
 
     def _recap(self) -> None:

@@ -87,7 +87,7 @@ def _print_table(sessions: list[Session]) -> None:
     # what does not fit is taken from the texts of no fixed length, the longest first
     while sum(widths) + 2 * (len(widths) - 1) > room:
         longest = max((1, 2, 6), key=lambda i: widths[i])
-        if widths[longest] <= 10:
+        if widths[longest] <= 8:
             break
         widths[longest] -= 1
     for row in [heads, *rows]:

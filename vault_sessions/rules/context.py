@@ -6,6 +6,7 @@ The result is always valid for an OpenAI-compatible API, whatever the transcript
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from vault_sessions.rules.resume import span
 REPLY_ROOM = 0.25
 """The part of a model's context that is left free for its answer."""
 _NO_RESULT = "(no result: this call was not completed)"
+_FUNCTION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Excerpt(NamedTuple):
@@ -56,9 +58,8 @@ class Material(NamedTuple):
 def build(material: Material, limits: Limits) -> list[dict[str, Any]]:
     """The messages of a request: one system message, then whole turns, the newest that fit."""
     covered = material.summary[1] if material.summary else 0
-    kept_system = [m for m in material.branch[:covered] if m.role == "system"]
     rest = material.branch[covered:]
-    system = _system(material, kept_system)
+    system = _system(material)
     room = _room(limits, system)
     chosen = newest_turns(rest, limits.messages, room)
     sent = _valid(chosen, gap_notes(material.branch, material.moved_to))
@@ -76,6 +77,11 @@ def message_tokens(message: Message) -> int:
     return tokens(message.text) + (tokens(json.dumps(calls)) if calls else 0)
 
 
+def prompt_tokens(prompt: Sequence[dict[str, Any]]) -> int:
+    """An estimate for the conversation in a prompt: all but its system message."""
+    return sum(tokens(json.dumps(m, ensure_ascii=False)) for m in prompt if m["role"] != "system")
+
+
 def _room(limits: Limits, system: str) -> int | None:
     """Tokens left for the conversation; None: no limit."""
     rooms = [limits.tokens] if limits.tokens else []
@@ -87,11 +93,12 @@ def _room(limits: Limits, system: str) -> int | None:
 # --- the system message --------------------------------------------------------------------------
 
 
-def _system(material: Material, kept: Sequence[Message]) -> str:
+def _system(material: Material) -> str:
     parts = [material.persona.strip()]
     if material.skill.strip():
         parts.append(material.skill.strip())
-    parts += [message.text for message in kept]
+    # all system lines, covered ones too: many servers take a system message at the start only
+    parts += [m.text.strip() for m in material.branch if m.role == "system"]
     quoted = _quoted_parts(material)
     if quoted:
         fence = material.fence
@@ -117,8 +124,9 @@ def _quoted_parts(material: Material) -> list[tuple[str, str]]:
         parts.append(("Who the user is:", material.snapshot.strip()))
     if material.memory_map:
         parts.append(("Memory files there are:", "\n".join(material.memory_map)))
-    parts += [(f"From {excerpt.source}:", excerpt.text.strip()) for excerpt in material.excerpts]
-    return parts
+    # a source is data too: it holds topics and file names
+    passages = [f"From {' '.join(e.source.split())}:\n{e.text.strip()}" for e in material.excerpts]
+    return parts + [("A passage:", passage) for passage in passages]
 
 
 def safe_fence(word: str, texts: Iterable[str]) -> str:
@@ -186,10 +194,10 @@ def gap_notes(branch: Sequence[Message], moved_to: str | None) -> dict[str, str]
                 notes[message.id] = note
             waiting = False
         last = message.created_at or last
-    if moved_to and branch and (final := _last_user(branch)) is not None:
-        before = notes.get(final.id)
+    if moved_to and (first := _first_of_run(branch)) is not None:
+        before = notes.get(first.id)
         where = f"now in {moved_to}"
-        notes[final.id] = f"[{before[1:-1]}, {where}]" if before else f"[{where}]"
+        notes[first.id] = f"[{before[1:-1]}, {where}]" if before else f"[{where}]"
     return notes
 
 
@@ -199,34 +207,49 @@ def _gap_note(passed: timedelta | None) -> str | None:
     return f"[{span(passed)} later]"
 
 
-def _last_user(branch: Sequence[Message]) -> Message | None:
-    return next((m for m in reversed(branch) if m.role == "user"), None)
+def _first_of_run(branch: Sequence[Message]) -> Message | None:
+    """The first user message of the run of the program that said the last message."""
+    first: Message | None = None
+    for message in reversed(branch):
+        if message.fields.get("invocation_id") != branch[-1].fields.get("invocation_id"):
+            break
+        first = message if message.role == "user" else first
+    return first
 
 
 def _valid(branch: Sequence[Message], notes: dict[str, str]) -> list[dict[str, Any]]:
-    """Messages as the API takes them: neighbours of one role joined, calls with results."""
-    results: dict[str, list[Message]] = {}
-    for message in branch:
-        if message.role == "tool":
-            results.setdefault(str(message.fields.get("tool_call_id")), []).append(message)
+    """Messages as the API takes them: neighbours of one role joined, each call with a result."""
     sent: list[dict[str, Any]] = []
+    waiting: dict[str, list[dict[str, Any]]] = {}
     for message in branch:
         if message.role == "tool":
+            # the newest calls of that id: some models begin with call_0 in every turn
+            if calls_of_id := waiting.get(str(message.fields.get("tool_call_id"))):
+                calls_of_id.pop(0)["content"] = message.text
+            continue
+        if message.role == "system":
             continue
         content = _content(message, notes.get(message.id))
         calls = _calls(message)
+        if not content and not calls:
+            continue
+        previous = sent[-1] if sent else {}
+        if previous.get("role") == message.role:
+            previous["content"] = _joined(previous["content"], content)
+        else:
+            previous = {"role": message.role, "content": content or None}
+            sent.append(previous)
         if calls:
-            sent.append({"role": "assistant", "content": content or None, "tool_calls": calls})
-            for call in calls:
-                found = results.get(call["id"])
-                text = found.pop(0).text if found else _NO_RESULT
-                sent.append({"role": "tool", "tool_call_id": call["id"], "content": text})
-        elif content:
-            previous = sent[-1] if sent else {}
-            if previous.get("role") == message.role and "tool_calls" not in previous:
-                previous["content"] = _joined(previous["content"], content)
-            else:
-                sent.append({"role": message.role, "content": content})
+            previous["tool_calls"] = [call for _, call in calls]
+            results = [
+                {"role": "tool", "tool_call_id": call["id"], "content": _NO_RESULT}
+                for _, call in calls
+            ]
+            sent += results
+            for written_id, _ in calls:
+                waiting[written_id] = []
+            for (written_id, _), result in zip(calls, results, strict=True):
+                waiting[written_id].append(result)
     return sent
 
 
@@ -234,12 +257,26 @@ def _content(message: Message, note: str | None) -> Any:
     """Text, or the list of parts for a user's message that has other than text."""
     content = message.fields.get("content")
     if isinstance(content, list) and message.role == "user":
-        return ([{"type": "text", "text": note}] if note else []) + content
+        parts = [sendable for part in content if (sendable := _part(part))]
+        return _parts(note) + parts if note and parts else parts
     text = message.text if message.text.strip() else ""
     return f"{note}\n{text}" if note and text else text
 
 
+def _part(part: dict[str, Any]) -> dict[str, Any] | None:
+    """A part that the API takes; another kind is named, an empty text left out."""
+    kind = part["type"]
+    if kind in ("image_url", "input_audio", "file") and isinstance(part.get(kind), dict):
+        return part
+    text = part.get("text", "" if kind == "text" else f"[{kind}]")
+    if not isinstance(text, str) or not text.strip():
+        return None
+    return part if kind == "text" else {"type": "text", "text": text}
+
+
 def _joined(first: Any, second: Any) -> Any:
+    if not first or not second:
+        return first or second or None
     if isinstance(first, str) and isinstance(second, str):
         return f"{first}\n\n{second}"
     return _parts(first) + _parts(second)
@@ -249,18 +286,38 @@ def _parts(content: Any) -> list[Any]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _calls(message: Message) -> list[dict[str, Any]]:
-    """The well-formed tool calls of an assistant's message."""
+def _calls(message: Message) -> list[tuple[str, dict[str, Any]]]:
+    """The well-formed tool calls of an assistant's message, each with the id as written.
+
+    Of several with one id, all but the first are sent with another one.
+    """
     calls = message.fields.get("tool_calls")
-    good: list[dict[str, Any]] = []
+    good: list[tuple[str, dict[str, Any]]] = []
     if message.role != "assistant" or not isinstance(calls, list):
         return good
-    seen: set[str] = set()
+    taken: set[str] = set()
     for call in calls:
         match call:
-            case {"id": str(name), "function": {"name": str(function), "arguments": str(said)}}:
-                if name and name not in seen:
-                    seen.add(name)
-                    wanted = {"name": function, "arguments": said}
-                    good.append({"id": name, "type": "function", "function": wanted})
+            case {"id": str(name), "function": {"name": str(function), "arguments": said}}:
+                if not name or not _FUNCTION.fullmatch(function):
+                    continue
+                own, n = name, 1
+                while own in taken:
+                    n += 1
+                    own = f"{name}~{n}"
+                taken.add(own)
+                wanted = {"name": function, "arguments": _arguments(said)}
+                good.append((name, {"id": own, "type": "function", "function": wanted}))
     return good
+
+
+def _arguments(said: Any) -> str:
+    """A JSON object as text, as every server can read it, whatever the model had written."""
+    if isinstance(said, str):
+        try:
+            if isinstance(json.loads(said), dict):
+                return said
+        except (ValueError, RecursionError):
+            pass
+        said = {"arguments": said} if said.strip() else {}
+    return json.dumps(said if isinstance(said, dict) else {"arguments": said}, ensure_ascii=False)
