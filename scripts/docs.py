@@ -97,11 +97,7 @@ def _plain(value: object) -> str:
     from vault_sessions.cli.settings import plain
 
     value = plain(value)
-    return (
-        {True: "true", False: "false"}.get(value, str(value))
-        if isinstance(value, bool)
-        else (str(value))
-    )
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def commands_page() -> str:

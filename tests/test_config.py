@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from vault_sessions.config import BY_KEY, PRESETS, TABLE, Provider, Settings, load
+from vault_sessions.config import BY_KEY, PRESETS, TABLE, Settings, load
 from vault_sessions.errors import ConfigError
+from vault_sessions.model import Provider
 
 GOOD: dict[str, list[tuple[str, Any]]] = {
     "vault": [("/data/vault", "/data/vault"), ("/data/../vault", "/vault")],

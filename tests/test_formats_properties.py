@@ -49,6 +49,9 @@ from vault_sessions.formats.transcript import (
 from vault_sessions.mirror.schema import TOKENIZER
 from vault_sessions.model import ROLES, Meta, Transcript
 
+settings.register_profile("moderate", deadline=None)  # a slow machine is no failure
+settings.load_profile("moderate")
+
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
 ANY_TEXT = st.text(max_size=200)
 SCALARS = st.one_of(
@@ -180,7 +183,9 @@ def test_reading_the_end_gives_what_reading_the_whole_gives(
     numbers: list[int], cut: int, bom: bool
 ) -> None:
     """For plain lines with ids of their own, cut where a line begins."""
-    first = (b"\xef\xbb\xbf" if bom else b"") + b"".join(map(plain, numbers[:cut]))
+    first = (b"\xef\xbb\xbf" if bom and numbers and cut else b"") + b"".join(
+        map(plain, numbers[:cut])
+    )
     second = b"".join(map(plain, numbers[cut:]))
     whole, start = parse(first + second), parse(first)
     end = parse(second, start.lines + 1)

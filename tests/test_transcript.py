@@ -448,7 +448,8 @@ def test_the_status_of_an_answer_that_was_cut_short_is_kept(status: str | None) 
 def test_null_is_no_wrong_type() -> None:
     """Other tools write it for what is not there."""
     keys = "invocation_id model provider usage tool_calls tool_call_id name status archived"
-    assert parse(line("x", **{key: None for key in keys.split()})).problems == ()
+    nulls: dict[str, Any] = dict.fromkeys(keys.split())
+    assert parse(line("x", **nulls)).problems == ()
 
 
 def test_unknown_fields_are_kept() -> None:

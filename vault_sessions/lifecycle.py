@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vault_sessions import vault as vaults
 from vault_sessions.atomic import Appended, same_state
@@ -32,6 +32,9 @@ from vault_sessions.rules import compaction, context
 from vault_sessions.rules.resume import Candidate, Place
 from vault_sessions.state import Lease, State
 from vault_sessions.vault import Vault
+
+if TYPE_CHECKING:
+    from vault_sessions.assistant.provider import Reply
 
 EXCERPTS = 6
 _EXCERPT_LENGTH = 800
@@ -145,17 +148,10 @@ def open_session(
     _read(desk, conversation)
     meta = conversation.meta
     conversation.name = meta.name
+    if skill:
+        find_skill(desk, skill)
     conversation.skill = skill or meta.skill
-    if conversation.skill:
-        try:
-            find_skill(desk, conversation.skill)
-        except VaultError:
-            if skill:
-                raise
-            conversation.notices.append(
-                f"The skill {conversation.skill!r} of this session is not here; going on without."
-            )
-            conversation.skill = None
+    _instructions(desk, conversation)
     _choose_provider(desk, conversation, provider, model)
     if not private:
         conversation.lease = desk.state.lease(session_id, desk.now())
@@ -228,6 +224,20 @@ def find_skill(desk: Desk, name: str) -> Skill:
     )
 
 
+def _instructions(desk: Desk, conversation: Conversation) -> str:
+    """The text of the conversation's skill; one that is not here any more is told and left."""
+    if not conversation.skill:
+        return ""
+    try:
+        return find_skill(desk, conversation.skill).instructions
+    except VaultError:
+        conversation.notices.append(
+            f"The skill {conversation.skill!r} of this session is not here; going on without."
+        )
+        conversation.skill = None
+        return ""
+
+
 def list_skills(desk: Desk) -> dict[str, Skill]:
     """All skills by stem; the vault's before the user's own."""
     skills: dict[str, Skill] = {}
@@ -260,6 +270,8 @@ def take_turn(
     had arrived is kept. Raises VaultError when the vault can't be written.
     """
     refresh(desk, conversation)
+    if conversation.model is None and conversation.provider != OFFLINE:
+        conversation.model = desk.settings.providers[conversation.provider].model
     asked = _say(desk, conversation, {"role": "user", "content": text})
     pieces: list[str] = []
 
@@ -267,30 +279,36 @@ def take_turn(
         pieces.append(piece)
         on_text(piece)
 
-    started = desk.now()
     status: Literal["cancelled", "error"] | None = None
     error: ProviderError | None = None
     usage: dict[str, int] | None = None
     model = conversation.model
     try:
-        reply_text, model, usage = _answer(desk, conversation, asked, receive, on_wait)
+        model, usage = _answer(desk, conversation, asked, receive, on_wait)
     except KeyboardInterrupt:
-        reply_text, status = "".join(pieces), "cancelled"
+        status = "cancelled"
     except ProviderError as failure:
-        reply_text, status, error = "".join(pieces), "error", failure
-    if conversation.provider == OFFLINE:
-        model = OFFLINE
-    if reply_text or status is None:
-        fields: dict[str, Any] = {"role": "assistant", "content": reply_text}
+        status, error = "error", failure
+    except BaseException:  # nobody listens any more (a closed pipe): what had arrived is kept
+        _keep_answer(desk, conversation, "".join(pieces), model, None, "cancelled")
+        raise
+    text = "".join(pieces)
+    model = model or conversation.model
+    _keep_answer(desk, conversation, text, model, usage, status)
+    return Turn(conversation.session_id, text, status, error, conversation.provider, model, usage)
+
+
+def _keep_answer(
+    desk: Desk,
+    conversation: Conversation,
+    text: str,
+    model: str | None,
+    usage: dict[str, int] | None,
+    status: str | None,
+) -> None:
+    if text:
         own = {"provider": conversation.provider, "model": model, "usage": usage, "status": status}
-        _say(desk, conversation, fields, own)
-    if status is None and conversation.model is None:
-        conversation.model = model
-    if not conversation.private and conversation.provider != OFFLINE:
-        _log(desk, conversation, model, usage, started, status, error)
-    return Turn(
-        conversation.session_id, reply_text, status, error, conversation.provider, model, usage
-    )
+        _say(desk, conversation, {"role": "assistant", "content": text}, own)
 
 
 def refresh(desk: Desk, conversation: Conversation) -> None:
@@ -367,21 +385,28 @@ def _say(
         conversation.messages.append(message)
         return message
     fresh = conversation.session_id is None
-    if conversation.session_id is None:
-        conversation.session_id = new_session_id(now, desk.random(30))
-        conversation.lease = desk.state.lease(conversation.session_id, now)
-    session_id = conversation.session_id
+    session_id = conversation.session_id or new_session_id(now, desk.random(30))
     create = fresh or conversation.seen is None
+    lease = desk.state.lease(session_id, now) if fresh else conversation.lease
     with desk.state.lock(session_id):
         written = b""
         try:
             where, written = vaults.append_message(desk.vault, session_id, line, create=create)
         except SessionGone:
             where = None
+        except VaultError:
+            if fresh and lease is not None:
+                lease.release()
+            raise
+        if fresh:
+            conversation.session_id, conversation.lease = session_id, lease
         if where is not None and (fresh or fields["role"] == "user"):
             _write_meta(desk, conversation, now, fresh)
     if where is None:
+        question = conversation.messages[-1:] if fields["role"] == "assistant" else []
         _begin_again(conversation)
+        for message in question:
+            _say(desk, conversation, {"role": message.role, "content": message.text})
         return _say(desk, conversation, fields, own)
     desk.saved(Saved(session_id, where, written))
     message = _continued(conversation, line, now)
@@ -420,13 +445,13 @@ def _write_meta(desk: Desk, conversation: Conversation, now: datetime, fresh: bo
     else:
         if meta.ended_at is not None or meta.ending is not None:
             changes = dict.fromkeys(("ending", "ended_at", "end_reason", "duration_seconds"))
-        now_used = {"provider": conversation.provider, "skill": conversation.skill}
-        if conversation.switched or meta.provider in (None, OFFLINE):
-            now_used["model"] = conversation.model
-        else:
-            now_used.pop("provider")
-        known = {"provider": meta.provider, "skill": meta.skill, "model": meta.model}
-        changes |= {k: v for k, v in now_used.items() if v is not None and v != known[k]}
+        if conversation.skill not in (None, meta.skill):
+            changes["skill"] = conversation.skill
+        now_used = (conversation.provider, conversation.model)
+        switched = conversation.switched or meta.provider in (None, OFFLINE)
+        if switched and now_used != (meta.provider, meta.model):
+            # another provider does not know the model of the one before: no model is saved too
+            changes["provider"], changes["model"] = now_used
     if not changes:
         return
     try:
@@ -448,29 +473,49 @@ def _answer(
     asked: Message,
     on_text: Callable[[str], None],
     on_wait: Callable[[float, str], None],
-) -> tuple[str, str | None, dict[str, int] | None]:
+) -> tuple[str | None, dict[str, int] | None]:
+    """Say the answer to ``on_text``; which model gave it, and its usage."""
     found = desk.recall(asked.text, conversation.session_id)
     if conversation.provider == OFFLINE:
         from vault_sessions.assistant import offline
 
         text = offline.answer(asked.text, found)
         on_text(text)
-        return text, OFFLINE, None
+        return OFFLINE, None
     from vault_sessions.assistant import provider as providers
 
     chosen = desk.settings.providers[conversation.provider]
     call = providers.prepare(chosen, conversation.model, desk.environment)
+    conversation.model = call.model
     limits = context.Limits(
         desk.settings.max_history_messages, desk.settings.max_history_tokens, chosen.context_tokens
     )
     material = _material(desk, conversation, found)
+    prompt = context.build(material, limits)
+
+    def ask() -> Reply:
+        started = desk.now()
+        outcome, reply = "cancelled", None
+        try:
+            reply = providers.stream(call, prompt, on_text, on_wait)
+            outcome = "ok"
+            return reply
+        except ProviderError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            _log(desk, conversation, call.model, reply, started, outcome)
+
     try:
-        reply = providers.stream(call, context.build(material, limits), on_text, on_wait)
+        reply = ask()
     except ContextTooLong:
-        used = sum(context.message_tokens(message) for message in material.branch)
-        shorter = limits._replace(tokens=max(1, used // 2))
-        reply = providers.stream(call, context.build(material, shorter), on_text, on_wait)
-    return reply.text, reply.model, reply.usage
+        half = max(1, context.prompt_tokens(prompt) // 2)
+        shorter = context.build(material, limits._replace(tokens=half))
+        if shorter == prompt:
+            raise
+        prompt = shorter
+        reply = ask()
+    return reply.model, reply.usage
 
 
 def _material(desk: Desk, conversation: Conversation, found: list[Hit]) -> context.Material:
@@ -488,7 +533,7 @@ def _material(desk: Desk, conversation: Conversation, found: list[Hit]) -> conte
     user = vaults.read_bytes(vault, f"{vault.identity}/user.md")
     snapshot = section_text(read_document(user).body, "Snapshot") if user else ""
     memory_map = _memory_map(vault)
-    skill = find_skill(desk, conversation.skill).instructions if conversation.skill else ""
+    skill = _instructions(desk, conversation)
     moved = conversation.meta.directory not in (None, desk.place.directory)
     texts = [snapshot, *memory_map, *(part for excerpt in excerpts for part in excerpt)]
     return context.Material(
@@ -520,21 +565,22 @@ def _memory_map(vault: Vault) -> list[str]:
 def _log(
     desk: Desk,
     conversation: Conversation,
-    model: str | None,
-    usage: dict[str, int] | None,
+    model: str,
+    reply: Reply | None,
     started: datetime,
-    status: str | None,
-    error: ProviderError | None,
+    outcome: str,
 ) -> None:
+    if conversation.private:
+        return
     record = {
         "at": format_time(started),
         "kind": "chat",
         "session": conversation.session_id,
         "provider": conversation.provider,
-        "model": model,
-        "usage": usage,
+        "model": reply.model if reply else model,
+        "usage": reply.usage if reply else None,
         "seconds": round((desk.now() - started).total_seconds(), 3),
-        "outcome": type(error).__name__ if error else status or "ok",
+        "outcome": outcome,
     }
     try:
         desk.state.log_call(record)
@@ -548,8 +594,10 @@ def _log(
 def mark_ending(desk: Desk, session_id: str, reason: str) -> None:
     """Mark a session as ending: it is resumed by name only. Harmless when it is marked or ended.
 
-    Raises VaultError.
+    Not one that is open somewhere. Raises VaultError.
     """
+    if desk.state.is_leased(session_id):
+        return
     with desk.state.lock(session_id):
         data = vaults.read_meta(desk.vault, session_id)
         meta = parse_meta(data, session_id)[0] if data is not None else Meta()

@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from vault_sessions import atomic
@@ -111,7 +112,7 @@ def read_session(
     files: list[FileState] = []
     problems: list[tuple[str, Problem]] = []
     transcript, meta = EMPTY, Meta()
-    read = _read(vault, path, now_ns, problems)
+    read = _read(vault, path, now_ns, problems, files)
     if read is not None:
         data, stamp, again = read
         transcript = parse(data)
@@ -119,7 +120,7 @@ def read_session(
         digest = hashlib.sha256(memoryview(data)[: transcript.known_end]).hexdigest()
         end = transcript.known_end
         files.append(FileState(path, stamp, again, digest, end, end, transcript.lines))
-    read_meta = _read(vault, meta_path, now_ns, problems)
+    read_meta = _read(vault, meta_path, now_ns, problems, files)
     if read_meta is not None:
         data, stamp, again = read_meta
         meta, wrong = parse_meta(data, session_id)
@@ -140,19 +141,28 @@ def read_session(
 
 
 def _read(
-    vault: Vault, path: str, now_ns: int, problems: list[tuple[str, Problem]]
+    vault: Vault,
+    path: str,
+    now_ns: int,
+    problems: list[tuple[str, Problem]],
+    files: list[FileState],
 ) -> tuple[bytes, Stamp, bool] | None:
-    """A file's bytes and stamp, and whether it must be looked at again; None: not there."""
+    """A file's bytes and stamp, and whether it must be looked at again.
+
+    None: it is not there; or it can't be read, which is added to ``problems`` and ``files``.
+    """
     absolute = vault.absolute(path)
     try:
         data, status = atomic.read_file(absolute)
     except FileNotFoundError:
         return None
-    except atomic.NotRegular:
-        problems.append((path, problem("unknown-file", "not a regular file; it is not read")))
-        return None
     except OSError as error:
-        problems.append((path, problem("unknown-file", f"can't be read: {error.strerror}")))
+        why = f"can't be read: {error.strerror}"
+        if isinstance(error, atomic.NotRegular):
+            why = "not a regular file; it is not read"
+        problems.append((path, problem("unknown-file", why)))
+        with suppress(FileNotFoundError):
+            files.append(FileState(path, stamp_of(os.lstat(absolute)), False, "", 0, 0, 0))
         return None
     stamp = stamp_of(status)
     return data, stamp, len(data) != stamp.size or unsure(stamp, now_ns)

@@ -62,7 +62,7 @@ class State:
     def lease(self, session_id: str, now: datetime) -> Lease | None:
         """Hold the session open; None when another process does."""
         fd = self._open("leases", session_id)
-        for left in range(5, -1, -1):
+        for left in range(20, -1, -1):
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break

@@ -155,12 +155,13 @@ def _too_much_gone(
     """
     before = sum(1 for path in known if path.endswith(TRANSCRIPT))
     lost = sum(1 for path in gone if path.endswith(TRANSCRIPT))
-    if before < MASS or lost * 2 <= before:
+    if not lost or (folder_there and (before < MASS or lost * 2 <= before)):
         mirror.note("gone_since", None)
         return None
     what = f"{lost} of {before} sessions are gone from {vault.absolute(vault.sessions)}"
     if not folder_there:
         mirror.note("gone_since", None)
+        what = f"{vault.absolute(vault.sessions)} is gone"
     else:
         since = parse_time(mirror.info("gone_since"))
         if since is None:
@@ -187,10 +188,7 @@ def _refresh(vault: Vault, mirror: Mirror, now: datetime, paths: set[str]) -> Ch
     sessions |= _possible_copies(vault, mirror, sessions)
 
     def siblings(session_id: str) -> list[str]:
-        return scan.possible_originals(
-            session_id,
-            lambda stem: os.path.exists(vault.absolute(f"{vault.sessions}/{stem}{TRANSCRIPT}")),
-        )
+        return scan.possible_originals(session_id, _exists(vault))
 
     for session_id in sorted(sessions):
         if _grown(vault, mirror, now, session_id):
@@ -212,6 +210,11 @@ def _refresh(vault: Vault, mirror: Mirror, now: datetime, paths: set[str]) -> Ch
             for path in scan.session_paths(vault, session_id):
                 mirror.put_problems(path, [p for where, p in found.problems if where == path])
     return Changes(tuple(sorted(sessions - set(gone))), tuple(memory), tuple(gone))
+
+
+def _exists(vault: Vault) -> Callable[[str], bool]:
+    """Is there a transcript of this stem?"""
+    return lambda stem: os.path.exists(vault.absolute(f"{vault.sessions}/{stem}{TRANSCRIPT}"))
 
 
 def _possible_copies(vault: Vault, mirror: Mirror, sessions: Iterable[str]) -> set[str]:
@@ -250,11 +253,14 @@ def _refresh_other(vault: Vault, mirror: Mirror, now: datetime, kind: str, path:
 def _grown(vault: Vault, mirror: Mirror, now: datetime, session_id: str) -> bool:
     """Mirror only the end of a transcript that has grown; False: the session is read whole.
 
-    That the beginning is the one we know is proved by its hash.
+    That the beginning is the one we know is proved by its hash. What may be a conflict copy is
+    read whole: the line that it shares with the other may be in the end.
     """
     path = vault.transcript(session_id)
     known = mirror.file(path)
     if known is None or known.hash_end != known.known_end or not known.known_end:
+        return False
+    if scan.possible_originals(session_id, _exists(vault)):
         return False
     meta = mirror.file(vault.meta(session_id))
     if _stamp_now(vault, vault.meta(session_id)) != (meta.stamp if meta else None):
@@ -330,7 +336,8 @@ def _add_lines(
     state = FileState(
         known.path,
         stamp,
-        scan.unsure(stamp, nanoseconds(now)),
+        # a line of our own proves nothing about what stands before it
+        scan.unsure(stamp, nanoseconds(now)) or (ours and known.unsure),
         known.hash if digest is None else digest,
         known.hash_end if digest is None else known.known_end + end.known_end,
         known.known_end + end.known_end,

@@ -231,7 +231,7 @@ def check_version(path: str, data: bytes) -> None:
     from vault_sessions.formats.meta import VERSION
 
     try:
-        version = orjson.loads(data).get("version", 1)
+        version = orjson.loads(data.removeprefix(b"\xef\xbb\xbf")).get("version", 1)
     except (ValueError, AttributeError):
         return
     if isinstance(version, int) and version > VERSION:

@@ -448,7 +448,8 @@ class Workspace:
         now = self._clock()
         settings = self.settings
         # a little wider than the window, so that the decision can say what just missed it
-        after = now - max(settings.resume_window * 2, timedelta(days=2))
+        wide = max(min(settings.resume_window, timedelta(days=36_500)) * 2, timedelta(days=2))
+        after = now - wide
         found = self._ask(lambda mirror: queries.candidates(mirror, now, after))
         in_use = self.state.leased() if found else set()
         open_here = [
@@ -480,9 +481,9 @@ class Workspace:
         from vault_sessions.rules.resume import Decision
 
         now = self._clock()
+        name = self.checked_name(given)
         found = self._ask(lambda mirror: queries.find_sessions(mirror, now, given, 15))
         if not found:
-            name = self.checked_name(given)
             return Decision("new", None, f"there is no session named {name!r}", name), []
         named = found[0].name is not None and name_key(found[0].name) == name_key(given.strip())
         if len(found) > 1 and not named:
@@ -511,6 +512,7 @@ class Workspace:
         which this one follows is marked as ending."""
         from vault_sessions import lifecycle
 
+        self.leave()
         desk = self._desk()
         options: dict[str, Any] = {
             "provider": provider,
@@ -556,14 +558,22 @@ class Workspace:
 
     def next_session(self) -> Decision | None:
         """Whether the reset policy wants a new session before the next message."""
+        from vault_sessions import lifecycle
         from vault_sessions.rules.resume import Decision, reset_due
 
         conversation = self._conversation
-        if conversation is None or conversation.session_id is None:
+        if conversation is None or conversation.session_id is None or conversation.private:
             return None
-        times = [m.created_at for m in conversation.messages if m.created_at is not None]
-        last = max([*times[-1:], *([conversation.opened_at] if conversation.opened_at else [])])
-        reason = reset_due(last, self._resume_rules(), self._clock())
+        lifecycle.refresh(self._desk(), conversation)
+        now = self._clock()
+        times = [
+            message.created_at
+            for message in conversation.messages
+            if message.role in ("user", "assistant") and message.created_at is not None
+        ]
+        known = [at for at in times if at <= now + queries.TOLERANCE]
+        last = max([*known, *([conversation.opened_at] if conversation.opened_at else [])])
+        reason = reset_due(last, self._resume_rules(), now)
         return Decision("new", None, reason) if reason else None
 
     def new_conversation(self, **options: Any) -> Conversation:
@@ -623,7 +633,8 @@ class Workspace:
     def unused_keys(self) -> builtins.list[tuple[str, str]]:
         """Keys in the environment for which no provider was chosen, as (variable, provider); each
         is told once."""
-        if self.settings.provider_chosen:
+        private = self._conversation is not None and self._conversation.private
+        if self.settings.provider_chosen or private:  # what was told once is kept
             return []
         return [
             (provider.api_key_env, provider.name)

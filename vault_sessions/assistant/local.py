@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import orjson
@@ -37,16 +38,20 @@ def _answers(provider: Provider) -> bool:
     """GET /models by hand: an HTTP library costs more to import than the whole look may take."""
     parts = urlsplit(provider.base_url or "")
     path = f"{parts.path.rstrip('/')}/models"
-    request = f"GET {path} HTTP/1.0\r\nHost: {parts.netloc}\r\nAccept: application/json\r\n\r\n"
+    request = f"GET {path} HTTP/1.0\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+    end = time.monotonic() + PATIENCE
+    answer = b""
     try:
         with socket.create_connection((parts.hostname, _port(provider)), PATIENCE) as connection:
-            connection.settimeout(PATIENCE)
+            connection.settimeout(max(0.01, end - time.monotonic()))
             connection.sendall(request.encode("ascii"))
-            answer = b""
-            end = time.monotonic() + PATIENCE
-            while time.monotonic() < end and (piece := connection.recv(65536)):
-                answer += piece
+            with suppress(TimeoutError):  # what keeps the connection open may have answered
+                while (left := end - time.monotonic()) > 0:
+                    connection.settimeout(left)
+                    if not (piece := connection.recv(65536)):
+                        break
+                    answer += piece
         head, _, body = answer.partition(b"\r\n\r\n")
-        return b" 200 " in head.split(b"\r\n")[0] and "data" in orjson.loads(body)
+        return head.split(b"\r\n")[0].split()[1:2] == [b"200"] and "data" in orjson.loads(body)
     except (OSError, ValueError, TypeError):
         return False

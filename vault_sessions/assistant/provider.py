@@ -23,6 +23,7 @@ TRIES = 4
 LONGEST_WAIT = 30.0
 _PLACEHOLDER = "none"  # the client wants a key even for a server on this machine
 _RETRIED = (408, 409, 429)
+_AGAIN = "Try again, or choose another provider with -p; what you said is kept."
 
 
 class Reply(NamedTuple):
@@ -103,7 +104,9 @@ def _key_from_command(provider: Provider) -> str:
         raise ProviderUnusable(
             f"The api_key_command of {provider.name} failed ({type(error).__name__})."
         ) from None
-    return done.stdout.strip()
+    if not (key := done.stdout.strip()):
+        raise ProviderUnusable(f"The api_key_command of {provider.name} printed nothing.")
+    return key
 
 
 def models(call: Call) -> list[str]:
@@ -144,11 +147,11 @@ def stream(
 
             try:
                 return _stream_once(client, call, body, receive)
-            except (openai.OpenAIError, ValueError) as error:
+            except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
                 failures += 1
                 wait = None if pieces or failures == TRIES else _wait_before(error, failures)
                 if wait is None:
-                    _explain(error, call)
+                    _explain(error, call, begun=bool(pieces))
                 on_wait(wait, _short(error))
                 time.sleep(wait)
 
@@ -157,8 +160,9 @@ def _stream_once(
     client: Any, call: Call, body: list[dict[str, Any]], on_text: Callable[[str], None]
 ) -> Reply:
     usage: dict[str, int] | None = None
-    finished = False
     model = call.model
+    half = ""
+    reason = None
     pieces: list[str] = []
     calls: dict[int, dict[str, Any]] = {}
     with client.chat.completions.create(
@@ -169,22 +173,37 @@ def _stream_once(
             model = chunk.model or model
             usage = _usage(chunk.usage) or usage
             for choice in (chunk.choices or ())[:1]:
-                finished = finished or choice.finish_reason is not None
+                reason = choice.finish_reason or reason
                 if choice.delta is None:
                     continue
-                if choice.delta.content:
-                    pieces.append(choice.delta.content)
-                    on_text(choice.delta.content)
+                if isinstance(piece := choice.delta.content, str) and piece:
+                    # half a character: the other half comes with the next piece
+                    piece = half + piece
+                    half = piece[-1] if "\ud800" <= piece[-1] <= "\udbff" else ""
+                    if piece := _whole(piece.removesuffix(half)):
+                        pieces.append(piece)
+                        on_text(piece)
                 _gather(calls, choice.delta.tool_calls or ())
-    if not finished:
+    if reason is None:
         if "event-stream" not in kind:
             raise _Broken(f"its answer is {kind or 'of no known kind'}, not a stream")
         raise _Broken("the answer broke off")
+    if not pieces and not calls:
+        raise _Empty(f"an empty answer ({reason})")
     return Reply("".join(pieces), model, usage, tuple(calls[i] for i in sorted(calls)))
 
 
 class _Broken(ValueError):
     """The stream ended without its end."""
+
+
+class _Empty(ValueError):
+    """The stream ended well and had nothing in it."""
+
+
+def _whole(text: str) -> str:
+    """Text without surrogates: some servers send one character as two escapes, in two pieces."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _gather(calls: dict[int, dict[str, Any]], deltas: Iterable[Any]) -> None:
@@ -274,50 +293,59 @@ def _short(error: Exception) -> str:
     return f"status {status}" if status else "connection lost"
 
 
-def _explain(error: Exception, call: Call) -> NoReturn:
-    """Raise the one line that tells the user what is wrong and what to do."""
+def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
+    """Raise the one or two lines that tell the user what is wrong and what to do.
+
+    ``begun``: a part of the answer has arrived, so a shorter prompt is not tried.
+    """
     import openai
 
     name, where = call.provider.name, call.provider.base_url
-    said = _said(error)
-    if isinstance(error, openai.APITimeoutError):
-        raise ProviderError(
-            f"{name} did not answer within {call.provider.timeout_seconds:g} s ({where})."
+    said = _said(error).replace(call.key, "…") if call.key != _PLACEHOLDER else _said(error)
+    if _is_too_long(error, said):
+        kind = ProviderError if begun else ContextTooLong
+        raise kind(
+            f"The conversation is too long for {call.model}: {said}\n"
+            f"Begin a new one (--new), or lower ai.max_history_messages."
         ) from error
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, openai.APITimeoutError):
+        what = f"{name} did not answer within {call.provider.timeout_seconds:g} s ({where})."
+        do = f"Try again, or raise ai.providers.{name}.timeout_seconds in your settings."
+    elif isinstance(error, openai.APIConnectionError):
         cause = error.__cause__
         reason = str(cause) if cause is not None and str(cause) else "connection lost"
-        hint = " Is it running?" if name in LOCAL else ""
-        raise ProviderError(f"Can't reach {name} at {where}: {reason}.{hint}") from error
-    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-        source = call.provider.api_key_env or "api_key_command"
-        raise ProviderError(
-            f"{name} refused the key from {source} ({error.status_code}): {said}"
-        ) from error
-    if isinstance(error, openai.APIStatusError):
-        if _is_too_long(error, said):
-            raise ContextTooLong(
-                f"The conversation is too long for {call.model}: {said}"
-            ) from error
-        if isinstance(error, openai.NotFoundError):
-            raise ProviderError(
-                f"{name} has no model {call.model!r} (or {where} is not its address): {said}"
-            ) from error
-        if isinstance(error, openai.RateLimitError):
-            raise ProviderError(f"{name} is busy or out of quota (429): {said}") from error
-        raise ProviderError(f"{name} answered with status {error.status_code}: {said}") from error
-    if isinstance(error, _Broken):
-        raise ProviderError(f"{name} at {where}: {error}.") from error
-    if isinstance(error, openai.APIError):
-        if _is_too_long(error, said):
-            raise ContextTooLong(
-                f"The conversation is too long for {call.model}: {said}"
-            ) from error
-        raise ProviderError(f"{name} broke the answer off: {said}") from error
-    raise ProviderError(
-        f"{name} at {where} sent what can't be read ({type(error).__name__}). "
-        f"Is it an OpenAI-compatible server?"
-    ) from error
+        what = f"Can't reach {name} at {where}: {reason}."
+        do = "Is it running?" if name in LOCAL else "Check its base_url and your network."
+    elif isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        what = f"{name} refused {_which_key(call)} ({error.status_code}): {said}"
+        do = "Check the key, or choose another provider with -p."
+    elif isinstance(error, openai.NotFoundError):
+        what = f"{name} has no model {call.model!r} (or {where} is not its address): {said}"
+        do = "Choose another with --model."
+    elif isinstance(error, openai.RateLimitError):
+        what = f"{name} is busy or out of quota (429): {said}"
+        do = "Try again later, or choose another provider with -p."
+    elif isinstance(error, openai.APIStatusError):
+        what = f"{name} answered with status {error.status_code}: {said}"
+        do = _AGAIN
+    elif isinstance(error, _Broken):
+        what, do = f"{name} at {where}: {error}.", _AGAIN
+    elif isinstance(error, _Empty):
+        what, do = f"{name} gave {error}.", _AGAIN
+    elif isinstance(error, openai.APIError):
+        what, do = f"{name} broke the answer off: {said}", _AGAIN
+    else:
+        what = f"{name} at {where} sent what can't be read ({type(error).__name__})."
+        do = "Is it an OpenAI-compatible server?"
+    raise ProviderError(f"{what}\n{do}") from error
+
+
+def _which_key(call: Call) -> str:
+    if call.key == _PLACEHOLDER:
+        return (
+            f"to answer without a key (none is set: ai.providers.{call.provider.name}.api_key_env)"
+        )
+    return "the key"
 
 
 def _is_too_long(error: Any, said: str) -> bool:

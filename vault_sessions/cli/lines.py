@@ -118,6 +118,7 @@ class _Chat:
             self.door.note("(stopped; what had arrived is kept)")
         if turn.error is not None:
             raise turn.error
+        click.echo()
 
     def command(self, line: str) -> str | None:
         """Do what a slash command says; "quit" to leave."""
@@ -158,8 +159,9 @@ class _Chat:
         from vault_sessions.formats.times import local_time
 
         for session in self.door.workspace.list(limit=20):
-            label = safe_line(session.label)
-            click.echo(f"{local_time(session.updated_at)[:16]}  {label}  ({session.id})")
+            when = local_time(session.updated_at)[:16]
+            given = f"  ({session.id})" if session.label != session.id else ""
+            click.echo(f"{when:<16}  {safe_line(session.label)}{given}")
 
     def _title(self, text: str) -> None:
         if self.conversation.session_id is None or not text:

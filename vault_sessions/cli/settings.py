@@ -42,7 +42,7 @@ def show_command(door: Door, as_json: bool) -> None:
         return
     wide = max(len(str(row["key"])) for row in rows)
     for row in rows:
-        value = "–" if row["value"] is None else str(row["value"])
+        value = "–" if row["value"] is None else _written(row["value"])
         say(f"{row['key']:<{wide}}  {value:<14}  {row['from']}")
     say("\nProviders (chat -p NAME, or ai.default_provider):")
     for provider in providers:
@@ -73,6 +73,10 @@ def plain(value: Any) -> Any:
                 return f"{seconds // size}{unit}"
         return f"{seconds}s" if seconds else "0"
     return value
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _provider(provider: Any) -> dict[str, Any]:

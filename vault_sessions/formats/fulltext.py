@@ -26,11 +26,13 @@ _TERM = re.compile(r'(-?)(?:"([^"]*)"?(\*?)|([^\s"]+))')
 
 class Query(NamedTuple):
     """A compiled query. ``expression`` None: nothing to look for. ``words`` are its positive
-    words as typed, for cutting snippets; ``terms`` what a question ORs, each an expression."""
+    words as typed, for cutting snippets; ``terms`` what a question ORs, each an expression;
+    ``months`` those that it names (``06``)."""
 
     expression: str | None
     words: tuple[str, ...]
     terms: tuple[str, ...] = ()
+    months: tuple[str, ...] = ()
 
 
 def has_cjk(text: str) -> bool:
@@ -98,7 +100,8 @@ def question_query(text: str) -> Query:
             terms.update((phrase, None) for pair in told if (phrase := _phrase(pair, False)))
         elif phrase := _phrase(word, False):
             terms[phrase] = None
-    return Query(" OR ".join(terms) or None, tuple(words), tuple(terms))
+    months = tuple(_MONTHS[p.casefold()] for p in pieces if p.casefold() in _MONTHS and p != "may")
+    return Query(" OR ".join(terms) or None, tuple(words), tuple(terms), months)
 
 
 def _phrase(text: str, prefix: bool) -> str | None:
@@ -151,6 +154,15 @@ def _first_place(folded: str, words: tuple[str, ...]) -> int:
     return -1
 
 
+_MONTHS = {
+    name: f"{1 + place % 12:02d}"
+    for place, name in enumerate(
+        """
+        january february march april may june july august september october november december
+        januar februar märz april mai juni juli august september oktober november dezember
+        """.split()  # noqa: SIM905
+    )
+}
 STOP_WORDS = frozenset(
     """
     a about above after again against all also am an and any anybody anyone anything are aren as

@@ -14,6 +14,9 @@ from vault_sessions.model import Hit, Problem, Session
 COMMON = 10_000
 """Ranking this many messages by bm25 takes some 15 ms; a query that matches more is narrowed."""
 
+POOL = 200
+"""Of a question's matches so many of the best say which sessions are about it."""
+
 TOLERANCE = timedelta(minutes=5)
 """Stamps further in the future than this are ignored (docs/policies: last activity)."""
 
@@ -194,6 +197,7 @@ def _messages(
     not_session: str | None,
     conditions: list[str],
 ) -> list[Hit]:
+    by_session = bool(query.terms) and not newest
     expression, oldest = (query.expression, None) if newest else _affordable(mirror, query)
     conditions = ["messages_fts MATCH ?", *conditions]
     values: list[Any] = [expression]
@@ -225,9 +229,11 @@ def _messages(
         f"FROM messages_fts f CROSS JOIN messages m ON m.message = f.rowid "
         f"JOIN sessions s ON s.session = m.session "
         f"WHERE {' AND '.join(conditions)} ORDER BY {'f.rowid DESC' if newest else 'f.rank'} "
-        f"LIMIT {limit:d}",
+        f"LIMIT {max(limit, POOL) if by_session else limit:d}",
         *values,
     )
+    if by_session:
+        rows = _by_session(rows, query.months)[:limit]
     return [
         Hit(
             "message",
@@ -246,6 +252,28 @@ def _messages(
         )
         for session, name, topic, message, said_by, at, path, line, text, rank in rows
     ]
+
+
+def _by_session(rows: list[Any], months: tuple[str, ...]) -> list[Any]:
+    """A question's matches, the best of each session ranked by all of that session's together.
+
+    They are added up as cubes, so that one good match outweighs many poor ones. What was said in
+    a month that the question names counts half as much again.
+    """
+    if months:
+        rows = [(*row[:-1], row[-1] * _in_month(row[5], months)) for row in rows]
+        rows.sort(key=lambda row: float(row[-1]))
+    cubes: dict[str, float] = {}
+    for row in rows:
+        cubes[row[0]] = cubes.get(row[0], 0.0) - row[-1] ** 3
+    # the first of a session is its best; after it has stood for all, the others for themselves
+    ranked = [(*row[:-1], min(row[-1], -(cubes.pop(row[0], 0.0) ** (1 / 3)))) for row in rows]
+    ranked.sort(key=lambda row: float(row[-1]))
+    return ranked
+
+
+def _in_month(created_at: str | None, months: tuple[str, ...]) -> float:
+    return 1.5 if created_at is not None and created_at[5:7] in months else 1.0
 
 
 def _affordable(mirror: Mirror, query: Query) -> tuple[str | None, int | None]:

@@ -69,8 +69,8 @@ class Mirror:
             run(f"PRAGMA busy_timeout={wait_ms:d}")
             run("BEGIN IMMEDIATE")
         try:
-            yield
             with guarded():
+                yield
                 run("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
@@ -164,8 +164,11 @@ class Mirror:
                 new.append(row)
         for row in old.values():
             self._remove_message(row)
+        wanted = place = 0
         for row in sorted(new, key=lambda row: int(row[0])):
-            self._add_message(row)
+            # many may want one place (no times at all): each looks behind the one before
+            place = self._add_message(row, place + 1 if row[0] == wanted else row[0])
+            wanted = row[0]
 
     def can_continue(
         self, session_id: str, messages: Iterable[Message], path: str, *, fresh_ids: bool
@@ -173,8 +176,8 @@ class Mirror:
         """May these messages be added behind a session's others without reading its file?
 
         Not when one of their ids is known there (``fresh_ids``: they were made just now), or when
-        what is derived from the whole file (its times, its model, a parent that was unknown) could
-        come out another way.
+        what is derived from the whole file (its times, its model, a parent that was unknown, a line
+        that was cut off) could come out another way.
         """
         run = self.connection.execute
         found = run(
@@ -187,13 +190,12 @@ class Mirror:
         for message in messages:
             fields = message.fields
             if message.role == "assistant" and (said := fields.get("model")):
-                same = (fields.get("provider") or provider, said) == (provider, model)
-                if not same:
+                if (fields.get("provider"), said) != (provider, model):
                     return False
             sql = "SELECT 1 FROM messages WHERE session=? AND id=?"
             if not fresh_ids and run(sql, (number, message.id)).fetchone():
                 return False
-        sql = "SELECT 1 FROM problems WHERE path=? AND code='unknown-parent'"
+        sql = "SELECT 1 FROM problems WHERE path=? AND code IN ('unknown-parent', 'torn-tail')"
         return run(sql, (path,)).fetchone() is None
 
     def add_messages(self, session_id: str, messages: Iterable[Message], state: FileState) -> None:
@@ -204,9 +206,9 @@ class Mirror:
         count = asked = 0
         for message in messages:
             at = _time_text(message)
-            place = place_of(message.created_at)
+            place = place_of(message.created_at) or 1
             row = (place, number, message.id, message.role, message.text, at, message.line, 1)
-            self._add_message(row)
+            self._add_message(row, place)
             count += 1
             asked += message.role == "user"
             if at and message.role in ("user", "assistant"):
@@ -229,13 +231,14 @@ class Mirror:
         for table in ("message_summaries", "session_context", "sessions"):
             run(f"DELETE FROM {table} WHERE session=?", found)
 
-    def _add_message(self, row: tuple[Any, ...]) -> None:
+    def _add_message(self, row: tuple[Any, ...], place: int) -> int:
+        """Add a message at the first free place from this one on; returns the place."""
         run = self.connection.execute
-        place = row[0]
         while run("SELECT 1 FROM messages WHERE message=?", (place,)).fetchone():
             place += 1
         run(_PUT_MESSAGE, (place, *row[1:]))
         run(_INDEX, (place, row[4], grams(row[4])))
+        return place
 
     def _remove_message(self, row: tuple[Any, ...]) -> None:
         run = self.connection.execute
@@ -366,9 +369,11 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        # without a code: text that is not UTF-8
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise MirrorBusy("the mirror is busy") from error
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA):
+        if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA):
             raise MirrorDamaged(f"the mirror is not as expected ({error})") from error
         raise MirrorError(f"the mirror can't be used: {error}") from error
     except sqlite3.DatabaseError as error:
@@ -433,6 +438,8 @@ def new_mirror(folder: str, vault: str, wait: bool = True) -> Iterator[Mirror]:
             raise MirrorBusy("another process is rebuilding the mirror") from error
         _remove(building)
         with guarded():
+            # what SQLite makes beside it gets the mode of the file
+            os.close(os.open(building, os.O_CREAT | os.O_EXCL, atomic.FILE_MODE))
             mirror = Mirror(_connect(building), building)
             try:
                 _make_tables(mirror, vault)
@@ -543,7 +550,7 @@ def _time_text(message: Message) -> str | None:
         return None
     written: str = message.fields["created_at"]
     # what we write ourselves is in the right form already
-    if len(written) == 24 and written[23] == "Z" and written[10] == "T" and written[19] == ".":
+    if len(written) == 24 and written[23] + written[10] + written[19] + written[7] == "ZT.-":
         return written
     return format_time(message.created_at)
 

@@ -97,7 +97,7 @@ def _objection(candidate: Candidate, place: Place, rules: Rules, now: datetime) 
         return "open in another window"
     age = now - candidate.last_activity
     # a window of 0 is never open, not even for a stamp some seconds in the future
-    if age >= max(rules.window, timedelta(0)) or not rules.window:
+    if not rules.window or age >= rules.window:
         return f"last active {ago(age)}, the window is {span(rules.window)}"
     if not in_scope(candidate, place, rules.scope):
         return f"begun elsewhere ({candidate.git_root or candidate.directory or 'unknown place'})"
