@@ -13,7 +13,7 @@ import select
 import shutil
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,31 +102,29 @@ class Home:
             assert 1 <= said.count("\n") <= 2, said
         return done.stderr
 
-    def screen(self, *arguments: str, columns: int = 120, typed: str = "", **variables: str) -> Screen:
+    def screen(
+        self, *arguments: str, columns: int = 120, typed: str = "", **variables: str
+    ) -> Screen:
         """The program on a terminal of its own."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.chdir(self.vault)
-            environment = {**self.environment, "TERM": "xterm-256color", **variables}
-            environment["COLUMNS"] = str(columns)
-            os.execve(sys.executable, self.command(*arguments), environment)
-        if typed:
-            os.write(terminal, typed.encode())
-        shown = b""
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            if not select.select([terminal], [], [], 0.2)[0]:
-                continue
-            try:
-                piece = os.read(terminal, 65536)
-            except OSError:  # Linux says EIO when the other end is closed
-                break
-            if not piece:
-                break
-            shown += piece
+        ours, terminal = pty.openpty()
+        environment = {**self.environment, "TERM": "xterm-256color", "COLUMNS": str(columns)}
+        process = subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.vault,
+            env={**environment, **variables},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
         os.close(terminal)
-        _, status = os.waitpid(pid, 0)
-        return Screen(shown.decode("utf-8", "replace"), os.waitstatus_to_exitcode(status))
+        os.write(ours, typed.encode())
+        shown = b""
+        with suppress(OSError):  # Linux says EIO when the other end is closed
+            while select.select([ours], [], [], 30)[0] and (piece := os.read(ours, 65536)):
+                shown += piece
+        os.close(ours)
+        return Screen(shown.decode("utf-8", "replace"), process.wait(30))
 
 
 def make_home(folder: Path, *, sample: bool = False) -> Home:

@@ -206,7 +206,7 @@ def test_a_file_that_is_replaced_again_and_again_is_given_up(
 ) -> None:
     """With an error, not with a line in nowhere."""
     path.write_bytes(b"one\n")
-    monkeypatch.setattr(atomic, "_still_there", lambda name, state: False)
+    monkeypatch.setattr(atomic, "_still_there", lambda name, state: None)
     with pytest.raises(OSError, match="replaced again and again"):
         append_line(str(path), b"two\n", create=False)
 

@@ -67,7 +67,7 @@ def append_line(path: str, line: bytes, *, create: bool) -> Appended:
                 raise NotRegular(errno.EINVAL, "not a regular file", path)
             offset = _append(fd, before.st_size, line)
             _sync(fd)
-            after = os.fstat(fd)
+            after = _still_there(path, before)
         except OSError:
             if made and os.fstat(fd).st_size == 0 and _still_there(path, os.fstat(fd)):
                 os.unlink(path)  # no session was begun
@@ -76,7 +76,7 @@ def append_line(path: str, line: bytes, *, create: bool) -> Appended:
             os.close(fd)
         if made:
             sync_folder(os.path.dirname(path))
-        if _still_there(path, after):
+        if after is not None:
             return Appended(offset, None if made else before, after)
         # an editor or a sync tool put another file in its place: the line must be in that one
     raise OSError(errno.EAGAIN, "the file is replaced again and again", path)
@@ -97,12 +97,13 @@ def _append(fd: int, size: int, line: bytes) -> int:
     return size + len(closing)
 
 
-def _still_there(path: str, written: os.stat_result) -> bool:
+def _still_there(path: str, written: os.stat_result) -> os.stat_result | None:
+    """The state of the file at ``path``, if it is the one that was written."""
     try:
         now = os.lstat(path)
     except FileNotFoundError:
-        return False
-    return (now.st_dev, now.st_ino) == (written.st_dev, written.st_ino)
+        return None
+    return now if (now.st_dev, now.st_ino) == (written.st_dev, written.st_ino) else None
 
 
 def check_regular(path: str) -> os.stat_result:

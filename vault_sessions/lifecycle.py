@@ -269,6 +269,7 @@ def take_turn(
     Whatever goes wrong with the model is in the Turn; Ctrl-C gives one that is ``cancelled``. What
     had arrived is kept. Raises VaultError when the vault can't be written.
     """
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate can't be written
     refresh(desk, conversation)
     if conversation.model is None and conversation.provider != OFFLINE:
         conversation.model = desk.settings.providers[conversation.provider].model
@@ -509,8 +510,7 @@ def _answer(
     try:
         reply = ask()
     except ContextTooLong:
-        half = max(1, context.prompt_tokens(prompt) // 2)
-        shorter = context.build(material, limits._replace(tokens=half))
+        shorter = context.build(material, context.halved(material, limits))
         if shorter == prompt:
             raise
         prompt = shorter

@@ -140,8 +140,11 @@ class State:
         path = self._path(kind, name)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
-            atomic.make_folder(os.path.dirname(path))
-            return os.open(path, flags, atomic.FILE_MODE)
+            try:
+                return os.open(path, flags, atomic.FILE_MODE)
+            except FileNotFoundError:
+                atomic.make_folder(os.path.dirname(path))
+                return os.open(path, flags, atomic.FILE_MODE)
         except OSError as error:
             raise VaultError(
                 f"{path}: {error.strerror}. Locks are kept there; VAULT_SESSIONS_STATE names "

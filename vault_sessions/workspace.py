@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import builtins
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
@@ -46,6 +45,11 @@ T = TypeVar("T")
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _random_bits(count: int) -> int:
+    """As ``secrets.randbits``, whose import costs every start 3 ms."""
+    return int.from_bytes(os.urandom((count + 7) // 8)) >> (-count % 8)
 
 
 def _quiet(text: str) -> None:
@@ -86,7 +90,7 @@ class Workspace:
         self._clock = clock
         self._environment = dict(os.environ if environment is None else environment)
         self._directory = os.path.realpath(directory or os.getcwd())
-        self._invocation = uuid7(clock(), secrets.randbits(80))
+        self._invocation = uuid7(clock(), _random_bits(80))
         self._conversation: Conversation | None = None
         self._later: set[str] = set()
         self._open_mirror: Mirror | None = None
@@ -166,7 +170,7 @@ class Workspace:
             try:
                 self._open_mirror = store.open_mirror(folder, self._identity)
             except MirrorDamaged as reason:
-                self._open_mirror = self._rebuilt(str(reason))
+                self._open_mirror = self._rebuilt(str(reason), perhaps_ready=True)
             except MirrorError as error:
                 self._open_mirror = self._in_memory(str(error))
             self._reconcile(self._open_mirror)
@@ -192,13 +196,22 @@ class Workspace:
             self._say(f"Warning: {changes.halted}")
         self.halted = changes.halted
 
-    def _rebuilt(self, reason: str, progress: Callable[[int, int], None] | None = None) -> Mirror:
-        """A new mirror from the files; one line says why."""
+    def _rebuilt(
+        self,
+        reason: str,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        perhaps_ready: bool = False,
+    ) -> Mirror:
+        """A new mirror from the files; one line says why.
+
+        ``perhaps_ready``: the present one can't be opened; if it can once it is our turn, another
+        process has made it anew.
+        """
         folder = os.path.dirname(self.mirror_path)
         try:
             with store.new_mirror(folder, self._identity) as mirror:
-                # while we waited for another process, it may have made the mirror we need
-                if reason and (ready := self._ready(folder)) is not None:
+                if perhaps_ready and (ready := self._ready(folder)) is not None:
                     raise _Ready(ready)
                 if reason:
                     self._say(f"Building the mirror from the files ({reason}).")
@@ -655,7 +668,7 @@ class Workspace:
             self._environment,
             self._invocation,
             self._clock,
-            secrets.randbits,
+            _random_bits,
             self._recall,
             self._mirror_saved,
             os.path.join(folders.user_folder("config"), "skills"),

@@ -11,6 +11,7 @@ import os
 import random
 import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
@@ -23,6 +24,8 @@ TRIES = 4
 LONGEST_WAIT = 30.0
 _PLACEHOLDER = "none"  # the client wants a key even for a server on this machine
 _RETRIED = (408, 409, 429)
+_ENVIRONMENT = threading.Lock()
+"""Held while variables are hidden: two threads may each make a client."""
 _AGAIN = "Try again, or choose another provider with -p; what you said is kept."
 
 
@@ -186,10 +189,10 @@ def _stream_once(
                 _gather(calls, choice.delta.tool_calls or ())
     if reason is None:
         if "event-stream" not in kind:
-            raise _Broken(f"its answer is {kind or 'of no known kind'}, not a stream")
+            raise _Useless(f"its answer is {kind or 'of no known kind'}, not a stream")
         raise _Broken("the answer broke off")
     if not pieces and not calls:
-        raise _Empty(f"an empty answer ({reason})")
+        raise _Useless(f"its answer is empty ({reason})")
     return Reply("".join(pieces), model, usage, tuple(calls[i] for i in sorted(calls)))
 
 
@@ -197,8 +200,8 @@ class _Broken(ValueError):
     """The stream ended without its end."""
 
 
-class _Empty(ValueError):
-    """The stream ended well and had nothing in it."""
+class _Useless(ValueError):
+    """No stream at all, or one that ended well with nothing in it; another try gives the same."""
 
 
 def _whole(text: str) -> str:
@@ -234,27 +237,28 @@ def _client(call: Call) -> Any:
 
     provider = call.provider
     host = urlsplit(provider.base_url or "").hostname
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if _is_openai(name)}
-    try:
-        http = httpx2.Client(
-            # a proxy is for servers elsewhere: one on this machine is reached directly
-            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
-            follow_redirects=False,
-            timeout=httpx2.Timeout(
-                provider.timeout_seconds, connect=min(10.0, provider.timeout_seconds)
-            ),
-        )
-        return openai.OpenAI(
-            api_key=call.key,
-            base_url=provider.base_url,
-            max_retries=0,
-            default_headers=dict(provider.extra_headers),
-            http_client=http,
-        )
-    except (OSError, ValueError, openai.OpenAIError) as error:
-        raise ProviderUnusable(f"{provider.name} can't be called: {error}") from error
-    finally:
-        os.environ.update(hidden)
+    with _ENVIRONMENT:
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if _is_openai(name)}
+        try:
+            http = httpx2.Client(
+                # a proxy is for servers elsewhere: one on this machine is reached directly
+                trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+                follow_redirects=False,
+                timeout=httpx2.Timeout(
+                    provider.timeout_seconds, connect=min(10.0, provider.timeout_seconds)
+                ),
+            )
+            return openai.OpenAI(
+                api_key=call.key,
+                base_url=provider.base_url,
+                max_retries=0,
+                default_headers=dict(provider.extra_headers),
+                http_client=http,
+            )
+        except (OSError, ValueError, openai.OpenAIError) as error:
+            raise ProviderUnusable(f"{provider.name} can't be called: {error}") from error
+        finally:
+            os.environ.update(hidden)
 
 
 def _is_openai(name: str) -> bool:
@@ -316,6 +320,7 @@ def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
         reason = str(cause) if cause is not None and str(cause) else "connection lost"
         what = f"Can't reach {name} at {where}: {reason}."
         do = "Is it running?" if name in LOCAL else "Check its base_url and your network."
+        do = _AGAIN if begun else do
     elif isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         what = f"{name} refused {_which_key(call)} ({error.status_code}): {said}"
         do = "Check the key, or choose another provider with -p."
@@ -328,10 +333,8 @@ def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
     elif isinstance(error, openai.APIStatusError):
         what = f"{name} answered with status {error.status_code}: {said}"
         do = _AGAIN
-    elif isinstance(error, _Broken):
+    elif isinstance(error, _Broken | _Useless):
         what, do = f"{name} at {where}: {error}.", _AGAIN
-    elif isinstance(error, _Empty):
-        what, do = f"{name} gave {error}.", _AGAIN
     elif isinstance(error, openai.APIError):
         what, do = f"{name} broke the answer off: {said}", _AGAIN
     else:

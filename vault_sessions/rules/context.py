@@ -57,13 +57,21 @@ class Material(NamedTuple):
 
 def build(material: Material, limits: Limits) -> list[dict[str, Any]]:
     """The messages of a request: one system message, then whole turns, the newest that fit."""
-    covered = material.summary[1] if material.summary else 0
-    rest = material.branch[covered:]
     system = _system(material)
-    room = _room(limits, system)
-    chosen = newest_turns(rest, limits.messages, room)
+    chosen = _chosen(material, limits, system)
     sent = _valid(chosen, gap_notes(material.branch, material.moved_to))
     return [{"role": "system", "content": system}, *sent] if system else sent
+
+
+def halved(material: Material, limits: Limits) -> Limits:
+    """Limits for half of what these let through: for a model that finds it too long."""
+    chosen = _chosen(material, limits, _system(material))
+    return limits._replace(tokens=max(1, sum(map(message_tokens, chosen)) // 2))
+
+
+def _chosen(material: Material, limits: Limits, system: str) -> Sequence[Message]:
+    covered = material.summary[1] if material.summary else 0
+    return newest_turns(material.branch[covered:], limits.messages, _room(limits, system))
 
 
 def tokens(text: str) -> int:
@@ -75,11 +83,6 @@ def message_tokens(message: Message) -> int:
     """An estimate for a message with its tool calls."""
     calls = message.fields.get("tool_calls")
     return tokens(message.text) + (tokens(json.dumps(calls)) if calls else 0)
-
-
-def prompt_tokens(prompt: Sequence[dict[str, Any]]) -> int:
-    """An estimate for the conversation in a prompt: all but its system message."""
-    return sum(tokens(json.dumps(m, ensure_ascii=False)) for m in prompt if m["role"] != "system")
 
 
 def _room(limits: Limits, system: str) -> int | None:

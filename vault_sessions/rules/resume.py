@@ -147,7 +147,8 @@ def last_reset(at: time, zone: tzinfo | None, now: datetime) -> datetime:
     today = now.astimezone(zone).date()
     for days in range(-1, 3):
         local = datetime.combine(today - timedelta(days=days), at)
-        instant = (local.replace(tzinfo=zone) if zone else local).astimezone(UTC)
+        # astimezone would take a naive time in a gap by the offset after it
+        instant = datetime.fromtimestamp(local.replace(tzinfo=zone).timestamp(), UTC)
         if instant <= now:
             return instant
     raise AssertionError("a day has at most 26 hours")
