@@ -247,15 +247,17 @@ def test_lines_typed_by_hand_are_no_run() -> None:
     assert "later" not in last_text(*lines)
 
 
-@pytest.mark.parametrize("minutes", [-5, 0, 0.9])
-def test_no_time_to_tell_of(minutes: float) -> None:
+@pytest.mark.parametrize(
+    ("minutes", "note"), [(-5, "[later]"), (0, "[0 seconds later]"), (0.9, "[54 seconds later]")]
+)
+def test_a_short_or_impossible_gap_is_told_too(minutes: float, note: str) -> None:
     lines = [user("a", **at(0, "A")), assistant("b", **at(0, "A")), user("c", **at(minutes, "B"))]
-    assert last_text(*lines) == "c"
+    assert last_text(*lines) == f"{note}\nc"
 
 
-def test_an_unknown_time_is_not_told() -> None:
+def test_a_gap_of_unknown_length_is_told_without_one() -> None:
     lines = [user("a", invocation_id="A"), assistant("b"), user("c", invocation_id="B")]
-    assert last_text(*lines) == "c"
+    assert last_text(*lines) == "[later]\nc"
 
 
 def test_another_directory_is_told_with_it() -> None:

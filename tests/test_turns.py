@@ -89,9 +89,16 @@ class Place:
         return found
 
     def asked(self, number: int = -1) -> list[dict[str, Any]]:
-        """The conversation that the server got in a request, without the system message."""
+        """The conversation that the server got in a request, without the system message and the
+        notes of the time between two runs (tests/test_context.py has those)."""
         messages = self.server.requests[number].body["messages"]
-        return [message for message in messages if message["role"] != "system"]
+        return [
+            {**message, "content": re.sub(r"(?m)^\[\d+ seconds? later\]\n", "", message["content"])}
+            if isinstance(message.get("content"), str)
+            else message
+            for message in messages
+            if message["role"] != "system"
+        ]
 
     def calls(self) -> list[dict[str, Any]]:
         (path,) = (self.tmp_path / "state").glob("*/calls.jsonl")

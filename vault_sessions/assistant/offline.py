@@ -197,7 +197,7 @@ def _has(folded: str, stem: str) -> bool:
         return at >= 0
     while at >= 0:
         after = folded[at + len(stem) : at + len(stem) + 1]
-        whole = len(stem) > 3 or not (after.isalnum() or after in "'’" and after) or after == "s"
+        whole = len(stem) > 3 or not (after.isalnum() or (after and after in "'’")) or after == "s"
         if whole and (at == 0 or not folded[at - 1].isalnum()):
             return True
         at = folded.find(stem, at + 1)

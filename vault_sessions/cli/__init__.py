@@ -106,7 +106,7 @@ def run(args: list[str] | None = None) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("", err=True)
@@ -118,6 +118,17 @@ def run(args: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
         return 1
+
+
+def _show(error: click.ClickException) -> None:
+    """What click says of wrong usage, which quotes what was typed."""
+    from io import StringIO
+
+    from vault_sessions.formats.display import safe
+
+    told = StringIO()
+    error.show(told)
+    click.echo(safe(told.getvalue()), nl=False, err=True)
 
 
 def _complain(text: str) -> None:

@@ -106,7 +106,11 @@ class _Chat:
         workspace = self.door.workspace
         if again := workspace.next_session():
             self.door.note(f"A new session: {again.reason}.")
-            self.conversation = workspace.begin(again)
+            now = self.conversation
+            chosen = (now.provider, now.model) if now.switched else (None, None)
+            self.conversation = workspace.begin(
+                again, provider=chosen[0], model=chosen[1], skill=now.skill, private=now.private
+            )
             self.decision = again
         stream = Stream()
         try:

@@ -84,14 +84,21 @@ def _print_table(sessions: list[Session]) -> None:
     ]
     room = get_terminal_size().columns
     widths = [max(width(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    # what does not fit is taken from the texts of no fixed length, the longest first
-    while sum(widths) + 2 * (len(widths) - 1) > room:
-        longest = max((1, 2, 6), key=lambda i: widths[i])
+    # the texts of no fixed length are cut, the longest first; on a narrow terminal provider and
+    # model are left out
+    flexible = [1, 2, 6]
+    least = [min(wide, 8) if i in flexible else wide for i, wide in enumerate(widths)]
+    shown = len(heads)
+    while shown > 6 and sum(least[:shown]) + 2 * (shown - 1) > room:
+        shown -= 1
+    flexible = [i for i in flexible if i < shown]
+    while sum(widths[:shown]) + 2 * (shown - 1) > room:
+        longest = max(flexible, key=lambda i: widths[i])
         if widths[longest] <= 8:
             break
         widths[longest] -= 1
     for row in [heads, *rows]:
-        cells = [fit(cell, widths[i]) for i, cell in enumerate(row)]
+        cells = [fit(cell, widths[i]) for i, cell in enumerate(row[:shown])]
         padded = [
             " " * (widths[i] - width(cell)) + cell
             if i == 5

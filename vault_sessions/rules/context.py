@@ -193,8 +193,7 @@ def gap_notes(branch: Sequence[Message], moved_to: str | None) -> dict[str, str]
             passed = None
             if since is not None and message.created_at is not None:
                 passed = message.created_at - since
-            if note := _gap_note(passed):
-                notes[message.id] = note
+            notes[message.id] = _gap_note(passed)
             waiting = False
         last = message.created_at or last
     if moved_to and (first := _first_of_run(branch)) is not None:
@@ -204,9 +203,10 @@ def gap_notes(branch: Sequence[Message], moved_to: str | None) -> dict[str, str]
     return notes
 
 
-def _gap_note(passed: timedelta | None) -> str | None:
-    if passed is None or passed < timedelta(minutes=1):
-        return None
+def _gap_note(passed: timedelta | None) -> str:
+    """The note at a change of run; clocks that disagree, or are not known, tell no length."""
+    if passed is None or passed < timedelta(0):
+        return "[later]"
     return f"[{span(passed)} later]"
 
 
