@@ -66,11 +66,15 @@ def texts(chunks: list[ChatCompletionChunk]) -> list[str]:
 def read_until_broken(
     chunks: Stream[ChatCompletionChunk], kind: type[Exception]
 ) -> tuple[str, Exception]:
-    got = ""
-    with pytest.raises(kind) as caught:
+    got: list[str] = []
+
+    def read() -> None:
         for chunk in chunks:
-            got += "".join(texts([chunk]))
-    return got, caught.value
+            got.extend(texts([chunk]))
+
+    with pytest.raises(kind) as caught:
+        read()
+    return "".join(got), caught.value
 
 
 def test_without_a_script_the_last_user_message_comes_back(

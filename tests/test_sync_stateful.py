@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ from hypothesis.stateful import (
 from vault_sessions import sync
 from vault_sessions import vault as vaults
 from vault_sessions.config import Settings
+from vault_sessions.errors import VaultError
 from vault_sessions.formats.fulltext import search_query
 from vault_sessions.mirror import queries, store
 from vault_sessions.workspace import Workspace
@@ -126,7 +128,7 @@ memory_texts = st.sampled_from(
     [
         b"# Facts\n\n## Facts\n- likes apple\n- lives in \xe6\x9d\xb1\xe4\xba\xac\n",
         b"## Goals\n- run far <!-- 2026-11-21 a#m1 -->\n- banana\n",
-        b"---\nsession_id: a\nended_at: 2026-11-21T08:05:12Z\n---\n# Trip\n\nTo the banana place.\n",
+        b"---\nsession_id: a\nended_at: 2026-11-21T08:05:12Z\n---\n# Trip\n\nTo the bananas.\n",
         b"---\n: [\n---\n# Broken\n",
         b"\xff not UTF-8\n",
         b"",
@@ -151,6 +153,7 @@ class Vault(RuleBasedStateMachine):
         self.vault = vaults.open_vault(self.root)
         self.now = datetime.now(UTC).replace(microsecond=123_000) + timedelta(hours=1)
         self.workspace = self.open()
+        self.appended = 0
 
     @initialize(texts=st.lists(conversations, min_size=len(STEMS), max_size=len(STEMS)))
     def begin(self, texts: list[bytes]) -> None:
@@ -203,21 +206,21 @@ class Vault(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["alpha", "beta", "b", "a"]), text=st.sampled_from(WORDS))
     def talk(self, name: str, text: str) -> None:
         """A turn in a session of that name, with the offline assistant."""
-        try:
+        # no regular file, metadata of a newer version: said, and nothing written
+        with suppress(VaultError):
             self.workspace.take_turn(text, session=name)
-        except vaults.VaultError:
-            pass  # no regular file, metadata of a newer version: said, and nothing written
         self.workspace.leave()
 
     @rule(stem=stems, line=st.one_of(plain, messages), told=st.booleans())
     def append(self, stem: str, line: bytes, told: bool) -> None:
         """Another program of ours appends a line, and mirrors it unless it is killed first."""
         try:
-            fields = orjson.loads(line)
+            self.appended += 1
+            fields = {**orjson.loads(line), "id": f"new{self.appended}"}
             where, written = vaults.append_message(self.vault, stem, fields, create=True)
-        except vaults.VaultError:
+        except VaultError:
             return
-        if told and fields.get("id", "").startswith("p"):
+        if told:
             mirror = self.other_program()
             sync.appended(self.vault, mirror, self.now, stem, where, written)
             mirror.close()
@@ -419,12 +422,13 @@ def contents(mirror: store.Mirror) -> dict[str, Any]:
     return said
 
 
+@pytest.mark.timeout(600)  # to shrink what it finds
 def test_a_sync_leaves_what_a_rebuild_would() -> None:
     """Some thousand steps."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Vault,
         settings=settings(
-            max_examples=60,
+            max_examples=45,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -436,7 +440,7 @@ def test_a_sync_leaves_what_a_rebuild_would() -> None:
 @pytest.mark.timeout(3600)
 def test_a_sync_leaves_what_a_rebuild_would_at_length() -> None:
     """More than ten thousand steps."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Vault,
         settings=settings(
             max_examples=300,

@@ -132,7 +132,10 @@ def read_file(path: str, start: int = 0) -> tuple[bytes, os.stat_result]:
         if start:
             os.lseek(fd, start, os.SEEK_SET)
         # one byte more than there should be: a short read is the end of the file
-        data = os.read(fd, max(status.st_size - start, 0) + 1)
+        expected = max(status.st_size - start, 0)
+        data = os.read(fd, expected + 1)
+        if len(data) == expected:
+            return data, status
         pieces = [data]
         while pieces[-1]:
             pieces.append(os.read(fd, 1 << 20))

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from vault_sessions import atomic
 from vault_sessions import vault as vaults
 from vault_sessions.errors import VaultError
-from vault_sessions.formats.memory import read_passages
 from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.names import beginnings, file_kind, session_of
 from vault_sessions.formats.session import describe
@@ -193,6 +192,8 @@ def read_memory(
 ) -> tuple[FileState, list[Passage], list[Problem]] | None:
     """One Markdown file of memory; None when it is not there. Links inside the vault are
     followed, others reported."""
+    from vault_sessions.formats.memory import read_passages
+
     name = os.path.basename(path)
     try:
         status = os.lstat(vault.absolute(path))

@@ -137,10 +137,7 @@ def make_vault(root: str, folder: str = "atlas") -> list[str]:
         f"{vault.long_term}/facts.md": _FACTS_TEXT,
     }
     try:
-        for path in folders:
-            if atomic.make_folder(vault.absolute(path)):
-                made.append(path + "/")
-            check_inside(vault, path)
+        made += [f"{path}/" for path in folders if atomic.make_folder(check_inside(vault, path))]
         for path, text in files.items():
             if not os.path.lexists(vault.absolute(path)):
                 atomic.replace_file(vault.absolute(path), text.encode())

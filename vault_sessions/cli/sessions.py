@@ -168,13 +168,12 @@ def _as_json(shown: Shown, messages: list[Message]) -> dict[str, Any]:
         "compactions": [compaction._asdict() for compaction in shown.meta.compactions],
         "problem_list": [
             {
-                "path": path,
                 "line": found.line,
                 "column": found.column,
                 "code": found.code,
                 "message": found.message,
             }
-            for path, found in shown.problems
+            for _, found in shown.problems
         ],
     }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import NamedTuple
 
 _CJK = (
@@ -18,10 +19,18 @@ _CJK = (
     "\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\ua960-\ua97c\uac00-\ud7ff\uf900-\ufaff\uff66-\uff9d\uffa0-\uffdc\U00020000-\U0003347f"
 )
-_HAS_CJK = re.compile(f"[{_CJK}]")
-_PIECE = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
+_FULL_WIDTH = re.compile("[\uff10-\uff5a]")
+_NARROW = {character: character - 0xFEE0 for character in range(0xFF01, 0xFF5F)}
+_WORD = re.compile(r"[^\W_]+")
 _HIRAGANA_ONLY = re.compile("[\u3041-\u309f]+")
 _TERM = re.compile(r'(-?)(?:"([^"]*)"?(\*?)|([^\s"]+))')
+
+
+@cache
+def _cjk() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """One such character; a run of them or another word. (Compiling these two takes 5 ms, which
+    a start without such text need not pay.)"""
+    return re.compile(f"[{_CJK}]"), re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 
 
 class Query(NamedTuple):
@@ -37,24 +46,36 @@ class Query(NamedTuple):
 
 def has_cjk(text: str) -> bool:
     """Has the text characters of a script that is written without spaces?"""
-    return not text.isascii() and _HAS_CJK.search(text) is not None
+    return not text.isascii() and _cjk()[0].search(text) is not None
+
+
+def _pieces(text: str) -> list[str]:
+    """The words of a text, and its runs of such characters."""
+    if text.isascii():
+        return _WORD.findall(text)
+    return _cjk()[1].findall(unicodedata.normalize("NFKC", text))
+
+
+def _is_run(piece: str) -> bool:
+    """Is this piece a run of such characters?"""
+    return has_cjk(piece[0])
 
 
 def grams(text: str) -> str | None:
     """What the second column of the index holds for a text: None for most.
 
-    >>> grams('今日はPython')
+    >>> grams('今日はＰython')
     '今日 日は は Python'
     """
-    if not has_cjk(text):
+    if text.isascii() or not (has_cjk(text) or _FULL_WIDTH.search(text)):
         return None
     return " ".join(_grams(text))
 
 
 def _grams(text: str) -> list[str]:
     pieces: list[str] = []
-    for piece in _PIECE.findall(unicodedata.normalize("NFKC", text)):
-        if _HAS_CJK.match(piece):
+    for piece in _pieces(text):
+        if _is_run(piece):
             pieces.extend(piece[i : i + 2] for i in range(len(piece) - 1))
             pieces.append(piece[-1])
         else:
@@ -88,13 +109,13 @@ def search_query(text: str) -> Query:
 
 def question_query(text: str) -> Query:
     """A question's content words ORed, its stop words dropped (all kept where nothing is left)."""
-    pieces = _PIECE.findall(unicodedata.normalize("NFKC", text))
+    pieces = _pieces(text)
     words = [p for p in pieces if p.casefold() not in STOP_WORDS] or pieces
-    telling = [w for w in words if len(w) > 1 or w.isdigit() or _HAS_CJK.match(w)]
+    telling = [w for w in words if len(w) > 1 or w.isdigit() or _is_run(w)]
     words = telling or words
     terms: dict[str, None] = {}
     for word in words:
-        if _HAS_CJK.match(word):
+        if _is_run(word):
             pairs = [word[i : i + 2] for i in range(len(word) - 1)] or [word]
             told = [pair for pair in pairs if not _HIRAGANA_ONLY.fullmatch(pair)] or pairs
             terms.update((phrase, None) for pair in told if (phrase := _phrase(pair, False)))
@@ -106,9 +127,10 @@ def question_query(text: str) -> Query:
 
 def _phrase(text: str, prefix: bool) -> str | None:
     """A phrase of the index's language; None where the text has no word in it."""
+    text = text.translate(_NARROW)
     if has_cjk(text):
         pieces = _grams(text)
-        if _HAS_CJK.match(pieces[-1]):
+        if _is_run(pieces[-1]):
             # the last character alone stands only at the end of a run; inside one it begins a pair
             if len(pieces) > 1 and len(pieces[-2]) == 2 and pieces[-2][1] == pieces[-1]:
                 pieces.pop()
@@ -147,7 +169,7 @@ def cut_snippet(text: str, words: tuple[str, ...], width: int = 160) -> str:
 def _first_place(folded: str, words: tuple[str, ...]) -> int:
     """Where the first of the words stands, or a form of it; -1 if none does."""
     for word in words:
-        for piece in _PIECE.findall(unicodedata.normalize("NFKC", word).casefold()):
+        for piece in _pieces(word.casefold()):
             for form in (piece, piece[:-2], piece[:-3]):
                 if len(form) >= min(4, len(piece)) and (at := folded.find(form)) >= 0:
                     return at

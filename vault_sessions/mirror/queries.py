@@ -8,7 +8,7 @@ from typing import Any
 from vault_sessions.formats.fulltext import Query, cut_snippet
 from vault_sessions.formats.ids import name_key
 from vault_sessions.formats.times import format_time, parse_time
-from vault_sessions.mirror.store import Mirror, place_of
+from vault_sessions.mirror.store import Mirror, place_of, time_of
 from vault_sessions.model import Hit, Problem, Session
 
 COMMON = 10_000
@@ -225,7 +225,7 @@ def _messages(
         values.append(not_session)
     rows = mirror.rows(
         f"SELECT s.id, s.name, s.topic, m.id, m.role, m.created_at, s.path, m.line, m.content, "
-        f"{'0.0' if newest else 'f.rank'} "
+        f"{'f.rowid' if newest else 'f.rank'} "
         f"FROM messages_fts f CROSS JOIN messages m ON m.message = f.rowid "
         f"JOIN sessions s ON s.session = m.session "
         f"WHERE {' AND '.join(conditions)} ORDER BY {'f.rowid DESC' if newest else 'f.rank'} "
@@ -246,7 +246,7 @@ def _messages(
             path,
             line,
             cut_snippet(text, query.words),
-            _age_score(at) if newest else -rank,
+            time_of(rank) if newest else -rank,
             text,
             None,
         )

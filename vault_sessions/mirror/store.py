@@ -35,6 +35,10 @@ _PUT_SESSION = (
     + ", ".join(f"{column}=excluded.{column}" for column in _SESSION_COLUMNS[1:])
     + " RETURNING session"
 )
+_NEW_SESSION = (
+    f"INSERT INTO sessions(session, {', '.join(_SESSION_COLUMNS)}) "
+    f"VALUES({', '.join('?' * (len(_SESSION_COLUMNS) + 1))})"
+)
 _PUT_MESSAGE = "INSERT INTO messages VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_FILE = "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_PROBLEM = "INSERT INTO problems VALUES(?, ?, ?, ?, ?, ?)"
@@ -189,9 +193,9 @@ class Mirror:
         number, _, _, provider, model = found
         for message in messages:
             fields = message.fields
-            if message.role == "assistant" and (said := fields.get("model")):
-                if (fields.get("provider"), said) != (provider, model):
-                    return False
+            said = fields.get("provider"), fields.get("model")
+            if message.role == "assistant" and said[1] and said != (provider, model):
+                return False
             sql = "SELECT 1 FROM messages WHERE session=? AND id=?"
             if not fresh_ids and run(sql, (number, message.id)).fetchone():
                 return False
@@ -234,8 +238,12 @@ class Mirror:
     def _add_message(self, row: tuple[Any, ...], place: int) -> int:
         """Add a message at the first free place from this one on; returns the place."""
         run = self.connection.execute
-        while run("SELECT 1 FROM messages WHERE message=?", (place,)).fetchone():
+        later = run("SELECT message FROM messages WHERE message >= ? ORDER BY message", (place,))
+        for (taken,) in later:
+            if taken != place:
+                break
             place += 1
+        later.close()
         run(_PUT_MESSAGE, (place, *row[1:]))
         run(_INDEX, (place, row[4], grams(row[4])))
         return place
@@ -295,6 +303,7 @@ class Builder:
         self.mirror = mirror
         self._used: set[int] = set()
         self._next_free: dict[int, int] = {}
+        self._sessions = 0
         run = mirror.connection.execute
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-131072"):
             run(f"PRAGMA {pragma}").fetchall()
@@ -307,7 +316,8 @@ class Builder:
         """Add a session that is not in the mirror yet."""
         many = self.mirror.connection.executemany
         run = self.mirror.connection.execute
-        (number,) = run(_PUT_SESSION, _session_row(found.session)).fetchone()
+        self._sessions = number = self._sessions + 1
+        run(_NEW_SESSION, (number, *_session_row(found.session)))
         many(_PUT_FILE, [_file_row(state) for state in found.files])
         if found.problems:
             many(_PUT_PROBLEM, [_problem_row(path, p) for path, p in found.problems])
@@ -339,6 +349,20 @@ class Builder:
 
     def finish(self) -> None:
         """Build the indexes; after it the mirror is whole."""
+        from threading import Thread
+
+        flushing = Thread(target=_flush, args=(self.mirror.path,))
+        if self.mirror.path is not None:
+            # on its way to the disk meanwhile: what is left to the end would be waited for
+            flushing.start()
+        try:
+            self._index()
+        finally:
+            if self.mirror.path is not None:
+                # before the file gets its name: closing it drops the locks of all who have it open
+                flushing.join()
+
+    def _index(self) -> None:
         run = self.mirror.connection.execute
         run(
             "INSERT INTO messages_fts(rowid, content, grams) SELECT m.message, m.content, g.grams "
@@ -349,7 +373,9 @@ class Builder:
             run(index)
         for table in ("messages_fts", "memory_fts"):
             run(f"INSERT INTO {table}({table}) VALUES('optimize')")
-        _configure_index(self.mirror, hashsize=1 << 20, automerge=4, crisismerge=16)
+        # Appends leave small segments, which are merged a few pages at a time. That 16 of them
+        # are merged at once is left off: one append in 400 would take 4 s, for the large one too.
+        _configure_index(self.mirror, hashsize=1 << 20, automerge=4)
         run("COMMIT")
 
 
@@ -455,13 +481,15 @@ def new_mirror(folder: str, vault: str, wait: bool = True) -> Iterator[Mirror]:
 def _take_place(mirror: Mirror, path: str) -> None:
     """Put a whole mirror in the place of the one at ``path``, in one transaction for its readers.
 
-    The rebuild's lock is held. Where there is no mirror, or none that SQLite could open (which
-    nobody has open either), the new file gets the name; else its pages are copied.
+    The rebuild's lock is held. Where there is no mirror, or something that is none (which nobody
+    has open as one either), the new file gets the name; else its pages are copied.
     """
-    if not os.path.exists(path) or not _is_database(path):
+    if not os.path.exists(path) or not _is_mirror(path):
         _remove(path)
         mirror.connection.execute("PRAGMA journal_mode=WAL").fetchall()
         mirror.close()
+        # before it has the name; else the first append that empties the log would wait for it
+        _flush(str(mirror.path))
         os.link(str(mirror.path), path)
         return
     target = _connect(path)
@@ -473,12 +501,17 @@ def _take_place(mirror: Mirror, path: str) -> None:
         target.close()
 
 
-def _is_database(path: str) -> bool:
-    """Can it be opened at all? (A backup can't be made into garbage.)"""
-    connection = _connect(path)
+def _is_mirror(path: str) -> bool:
+    """Is it a mirror, of whatever version? (A backup can't be made into garbage, nor into a
+    database with pages of another size.)"""
+    try:
+        connection = _connect(path)
+    except MirrorDamaged:
+        return False
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        return True
+        (found,) = connection.execute("PRAGMA application_id").fetchone()
+        return bool(found == APPLICATION_ID)
     except sqlite3.DatabaseError:
         return False
     finally:
@@ -490,11 +523,16 @@ def _connect(path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        # no fsync at each commit: the mirror can be rebuilt, the files can't
-        connection.execute("PRAGMA synchronous=NORMAL")
-        return connection
     except sqlite3.Error as error:
         raise MirrorError(f"the mirror can't be opened ({error})") from error
+    try:
+        with guarded():
+            # no fsync at each commit: the mirror can be rebuilt, the files can't
+            connection.execute("PRAGMA synchronous=NORMAL")
+    except MirrorError:
+        connection.close()
+        raise
+    return connection
 
 
 def _make_tables(mirror: Mirror, vault: str) -> None:
@@ -506,6 +544,15 @@ def _make_tables(mirror: Mirror, vault: str) -> None:
     mirror.note("vault", vault)
 
 
+def _flush(path: str) -> None:
+    """fsync a file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def _remove(path: str) -> None:
     for suffix in ("-wal", "-shm", "-journal", ""):
         with suppress(FileNotFoundError):
@@ -513,6 +560,11 @@ def _remove(path: str) -> None:
 
 
 # --- rows ----------------------------------------------------------------------------------------
+
+
+def time_of(place: int) -> float:
+    """The seconds since 1970 that a rowid stands for."""
+    return place / TICKS + _EPOCH
 
 
 def place_of(at: datetime | None) -> int | None:
