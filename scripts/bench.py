@@ -278,7 +278,7 @@ def appends(bench: Bench) -> list[Row]:
 
 def grown(bench: Bench) -> Row:
     """A line that another program adds to a large transcript, against reading that file."""
-    path = write_session(bench.small, "bench-huge", bench.runs * 6000)
+    path = write_session(bench.small, "bench-huge", bench.runs * 8000)
     short = str(path.relative_to(bench.small))
 
     def add() -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from vault_sessions import atomic
@@ -45,7 +45,7 @@ class Look(NamedTuple):
         """The same while no file was added, removed, changed or renamed."""
         import marshal
 
-        return hashlib.blake2b(marshal.dumps(self.files), digest_size=16).hexdigest()
+        return hashlib.blake2b(marshal.dumps(self.files, 2), digest_size=16).hexdigest()
 
     def stamps(self) -> dict[str, Stamp]:
         """Path → stamp."""
@@ -60,7 +60,8 @@ def look(vault: Vault) -> Look:
         markdown = folder != vault.sessions
         prefix = folder + "/"
         try:
-            with os.scandir(vault.absolute(folder)) as entries:
+            # by the open folder: a whole path would be walked anew for every file, a fifth slower
+            with _opened(vault.absolute(folder)) as number, os.scandir(number) as entries:
                 for entry in entries:
                     name = entry.name
                     if markdown and not (name.endswith(".md") and name != "persona.md"):
@@ -82,6 +83,15 @@ def look(vault: Vault) -> Look:
         except (FileNotFoundError, NotADirectoryError):
             there = there and markdown
     return Look(files, there)
+
+
+@contextmanager
+def _opened(folder: str) -> Iterator[int]:
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield number
+    finally:
+        os.close(number)
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

@@ -14,22 +14,20 @@ import builtins
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vault_sessions import config, folders, sync
 from vault_sessions import vault as vaults
 from vault_sessions.errors import (
     AmbiguousSession,
-    MirrorBusy,
-    MirrorDamaged,
-    MirrorError,
     NameTaken,
     SessionNotFound,
     VaultError,
 )
 from vault_sessions.formats.fulltext import question_query, search_query
 from vault_sessions.formats.ids import clean_name, name_key, uuid7
-from vault_sessions.mirror import queries, store
+from vault_sessions.keeper import Keeper
+from vault_sessions.mirror import queries
 from vault_sessions.mirror.store import Mirror
 from vault_sessions.model import LOCAL, Hit, Meta, Problem, Session, Transcript
 from vault_sessions.state import State
@@ -37,10 +35,8 @@ from vault_sessions.vault import Vault
 
 if TYPE_CHECKING:
     from vault_sessions.formats.memory import Skill
-    from vault_sessions.lifecycle import Conversation, Desk, Saved, Turn
+    from vault_sessions.lifecycle import Conversation, Desk, Turn
     from vault_sessions.rules.resume import Decision
-
-T = TypeVar("T")
 
 
 def _utc_now() -> datetime:
@@ -85,15 +81,13 @@ class Workspace:
         self.vault = vault
         self.settings = settings
         self.state = State(folders.vault_folder("state", vault.root))
-        self.halted: str | None = None
         self._say = say
         self._clock = clock
         self._environment = dict(os.environ if environment is None else environment)
         self._directory = os.path.realpath(directory or os.getcwd())
         self._invocation = uuid7(clock(), _random_bits(80))
         self._conversation: Conversation | None = None
-        self._later: set[str] = set()
-        self._open_mirror: Mirror | None = None
+        self._keeper = Keeper(vault, say, clock)
 
     @classmethod
     def open(
@@ -148,140 +142,23 @@ class Workspace:
         if self._conversation is not None and self._conversation.lease is not None:
             self._conversation.lease.release()
             self._conversation = None
-        if self._open_mirror is not None:
-            self._open_mirror.close()
-            self._open_mirror = None
+        self._keeper.close()
 
     # --- the mirror ---
 
     @property
     def mirror_path(self) -> str:
         """Where the SQLite file of this vault is (or would be)."""
-        return os.path.join(folders.vault_folder("cache", self.vault.root), store.FILE)
-
-    @property
-    def _identity(self) -> str:
-        return f"{os.path.realpath(self.vault.root)}:{self.vault.folder}"
-
-    def _mirror(self) -> Mirror:
-        """The mirror, reconciled with the files when it is first asked for."""
-        if self._open_mirror is None:
-            folder = os.path.dirname(self.mirror_path)
-            try:
-                self._open_mirror = store.open_mirror(folder, self._identity)
-            except MirrorDamaged as reason:
-                self._open_mirror = self._rebuilt(str(reason), perhaps_ready=True)
-            except MirrorError as error:
-                self._open_mirror = self._in_memory(str(error))
-            self._reconcile(self._open_mirror)
-        return self._open_mirror
-
-    def _reconcile(self, mirror: Mirror) -> None:
-        try:
-            changes = sync.sync(self.vault, mirror, self._clock())
-        except MirrorBusy:
-            self._say(
-                "Another program is writing to the mirror; what changed just now may be missing."
-            )
-            return
-        except MirrorDamaged as reason:
-            mirror.close()
-            self._open_mirror = self._rebuilt(str(reason))
-            return
-        except MirrorError as error:
-            mirror.close()
-            self._open_mirror = self._in_memory(str(error))
-            return
-        if changes.halted and changes.halted != self.halted:
-            self._say(f"Warning: {changes.halted}")
-        self.halted = changes.halted
-
-    def _rebuilt(
-        self,
-        reason: str,
-        progress: Callable[[int, int], None] | None = None,
-        *,
-        perhaps_ready: bool = False,
-    ) -> Mirror:
-        """A new mirror from the files; one line says why.
-
-        ``perhaps_ready``: the present one can't be opened; if it can once it is our turn, another
-        process has made it anew.
-        """
-        folder = os.path.dirname(self.mirror_path)
-        try:
-            with store.new_mirror(folder, self._identity) as mirror:
-                if perhaps_ready and (ready := self._ready(folder)) is not None:
-                    raise _Ready(ready)
-                if reason:
-                    self._say(f"Building the mirror from the files ({reason}).")
-                sync.rebuild(self.vault, mirror, self._clock(), progress)
-        except _Ready as found:
-            return found.mirror
-        except MirrorError as error:
-            return self._in_memory(str(error))
-        return store.open_mirror(folder, self._identity)
-
-    def _ready(self, folder: str) -> Mirror | None:
-        try:
-            return store.open_mirror(folder, self._identity)
-        except MirrorError:
-            return None
-
-    def _in_memory(self, reason: str) -> Mirror:
-        """A mirror for this run only, where none can be kept."""
-        self._say(f"Warning: {reason}; the mirror is kept in memory for now.")
-        mirror = store.memory_mirror(self._identity)
-        sync.rebuild(self.vault, mirror, self._clock())
-        return mirror
-
-    def _ask(self, question: Callable[[Mirror], T]) -> T:
-        """An answer of the mirror; a mirror that turns out damaged is rebuilt and asked again."""
-        try:
-            return question(self._mirror())
-        except MirrorDamaged as reason:
-            if self._open_mirror is not None:
-                self._open_mirror.close()
-            self._open_mirror = self._rebuilt(str(reason))
-            return question(self._open_mirror)
+        return self._keeper.path
 
     def sync(self) -> None:
         """Reconcile the mirror with the files now."""
-        self._reconcile(self._mirror())
+        self._keeper.reconcile()
 
     def reindex(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Make a new mirror; readers keep the old one until it is whole. Returns how many
         sessions it has."""
-        if self._open_mirror is not None:
-            self._open_mirror.close()
-        self._open_mirror = self._rebuilt("", progress)
-        self._reconcile(self._open_mirror)
-        return int(self._open_mirror.rows("SELECT count(*) FROM sessions")[0][0])
-
-    def _mirror_saved(self, saved: Saved) -> None:
-        """Mirror what was just written, unless another process is writing: then later."""
-        now = self._clock()
-        try:
-            mirror = self._mirror()
-            if self._later:
-                sync.sync(self.vault, mirror, now, self._later, wait_ms=200)
-                self._later.clear()
-            if saved.where is not None:
-                sync.appended(self.vault, mirror, now, saved.session_id, saved.where, saved.line)
-            else:
-                path = self.vault.meta(saved.session_id)
-                sync.sync(self.vault, mirror, now, [path], wait_ms=200)
-        except MirrorBusy:
-            self._later |= {
-                self.vault.transcript(saved.session_id),
-                self.vault.meta(saved.session_id),
-            }
-        except MirrorDamaged as reason:
-            if self._open_mirror is not None:
-                self._open_mirror.close()
-            self._open_mirror = self._rebuilt(str(reason))
-        except MirrorError as error:
-            self._open_mirror = self._in_memory(str(error))
+        return self._keeper.reindex(progress)
 
     # --- reading ---
 
@@ -295,7 +172,7 @@ class Workspace:
     ) -> builtins.list[Session]:
         """All sessions, the newest activity first."""
         now = self._clock()
-        return self._ask(
+        return self._keeper.ask_fresh(
             lambda mirror: queries.list_sessions(
                 mirror, now, provider=provider, since=since, limit=limit, sort=sort
             )
@@ -311,7 +188,7 @@ class Workspace:
     ) -> builtins.list[str]:
         """As ``list``, but only each session's name, or its id where it has none."""
         now = self._clock()
-        return self._ask(
+        return self._keeper.ask_fresh(
             lambda mirror: queries.list_names(
                 mirror, now, provider=provider, since=since, limit=limit, sort=sort
             )
@@ -334,7 +211,7 @@ class Workspace:
         compiled = question_query(query) if any_word else search_query(query)
         newest = (sort or ("relevance" if any_word else "newest")) == "newest"
         session_id = self.find(session).id if session is not None else None
-        return self._ask(
+        return self._keeper.ask_fresh(
             lambda mirror: queries.search(
                 mirror,
                 compiled,
@@ -353,7 +230,9 @@ class Workspace:
         Raises SessionNotFound, AmbiguousSession.
         """
         now = self._clock()
-        found = self._ask(lambda mirror: queries.find_sessions(mirror, now, given))
+        found = self._keeper.ask(lambda mirror: queries.find_sessions(mirror, now, given))
+        if not found:  # perhaps another program made it just now
+            found = self._keeper.ask_fresh(lambda m: queries.find_sessions(m, now, given))
         if not found:
             raise SessionNotFound(
                 f"There is no session {given!r}.\nSee them all: vault-sessions list"
@@ -387,11 +266,11 @@ class Workspace:
 
     def problem_files(self) -> int:
         """How many files have errors or warnings."""
-        return self._ask(queries.problem_files)
+        return self._keeper.ask(queries.problem_files)
 
     def problems(self) -> builtins.list[tuple[str, Problem]]:
         """All that is wrong in the vault's files, by path."""
-        return self._ask(queries.problems)
+        return self._keeper.ask(queries.problems)
 
     def memory_file(self, which: Literal["facts", "user"]) -> tuple[str, str]:
         """facts.md or user.md: its path from the root, and its text (empty: not there)."""
@@ -415,7 +294,7 @@ class Workspace:
         """Give a session a name, unique in the vault. Raises NameTaken, VaultError."""
         session = self.find(given)
         name = self.checked_name(new)
-        others = self._ask(
+        others = self._keeper.ask(
             lambda mirror: mirror.rows(
                 "SELECT id FROM sessions WHERE name_key=? AND id != ?", name_key(name), session.id
             )
@@ -444,11 +323,9 @@ class Workspace:
         return self.find(session.id)
 
     def _change_meta(self, session_id: str, changes: dict[str, Any]) -> None:
-        from vault_sessions.lifecycle import Saved
-
         with self.state.lock(session_id):
             vaults.change_meta(self.vault, session_id, changes)
-        self._mirror_saved(Saved(session_id))
+        self._keeper.saved(session_id, None, b"")
 
     # --- talking ---
 
@@ -463,7 +340,7 @@ class Workspace:
         # a little wider than the window, so that the decision can say what just missed it
         wide = max(min(settings.resume_window, timedelta(days=36_500)) * 2, timedelta(days=2))
         after = now - wide
-        found = self._ask(lambda mirror: queries.candidates(mirror, now, after))
+        found = self._keeper.ask_fresh(lambda mirror: queries.candidates(mirror, now, after))
         in_use = self.state.leased() if found else set()
         open_here = [
             candidate(session, at, session.id in in_use)
@@ -495,7 +372,7 @@ class Workspace:
 
         now = self._clock()
         name = self.checked_name(given)
-        found = self._ask(lambda mirror: queries.find_sessions(mirror, now, given, 15))
+        found = self._keeper.ask(lambda mirror: queries.find_sessions(mirror, now, given, 15))
         if not found:
             return Decision("new", None, f"there is no session named {name!r}", name), []
         named = found[0].name is not None and name_key(found[0].name) == name_key(given.strip())
@@ -670,7 +547,7 @@ class Workspace:
             self._clock,
             _random_bits,
             self._recall,
-            self._mirror_saved,
+            lambda saved: self._keeper.saved(*saved),
             os.path.join(folders.user_folder("config"), "skills"),
         )
 
@@ -696,15 +573,7 @@ class Workspace:
             )
             return found + queries.search(mirror, compiled, newest=False, limit=20, where="memory")
 
-        return self._ask(ask)
-
-
-class _Ready(Exception):
-    """Another process has made the mirror while we waited."""
-
-    def __init__(self, mirror: Mirror) -> None:
-        super().__init__()
-        self.mirror = mirror
+        return self._keeper.ask(ask)
 
 
 def _none(session_id: str) -> list[str]:

@@ -60,7 +60,7 @@ CREATE VIRTUAL TABLE memory_fts USING fts5(
 
 INDEXES = """
 CREATE INDEX IF NOT EXISTS messages_by_session ON messages(session, line);
-CREATE INDEX IF NOT EXISTS sessions_by_activity ON sessions(updated_at);
+CREATE INDEX IF NOT EXISTS sessions_by_activity ON sessions(updated_at, id, name);
 CREATE INDEX IF NOT EXISTS sessions_by_name ON sessions(name_key) WHERE name_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS summaries_by_session ON message_summaries(session);
 CREATE INDEX IF NOT EXISTS context_by_session ON session_context(session);
