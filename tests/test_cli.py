@@ -837,3 +837,17 @@ def test_a_vault_full_of_problems(tmp_path: Path) -> None:
         assert home.run(*command).returncode == 0
     assert home.screen("list").code == 0
     assert tree(home.vault) == before
+
+
+def test_two_sessions_of_one_name_are_told(home: Home) -> None:
+    """Made on two machines, or by hand: both are listed, and the problem is named."""
+    home.run("chat", "-s", "Alpha", "-m", "one")
+    home.run("chat", "-s", "Beta", "-m", "two")
+    beta = next(s["id"] for s in home.json("list") if s["name"] == "Beta")
+    meta = home.vault / SESSIONS / f"{beta}.meta.json"
+    meta.write_text(meta.read_text().replace('"Beta"', '"ALPHA"'))
+    done = home.run("list")
+    assert sorted(done.stdout.split()) == ["ALPHA", "Alpha"]
+    assert "2 files have problems" in done.stderr
+    codes = [found["code"] for found in home.json("show", beta)["problem_list"]]
+    assert codes == ["name-twice"]

@@ -246,7 +246,7 @@ def list_skills(desk: Desk) -> dict[str, Skill]:
         (own, os.path.basename(desk.user_skills)),
         (desk.vault, desk.vault.skills),
     ):
-        for name, _ in sorted(vaults.list_files(vault, folder)):
+        for name in sorted(vaults.list_names(vault, folder)):
             if name.endswith(".md") and not name.startswith("."):
                 data = vaults.read_bytes(vault, f"{folder}/{name}")
                 if data is not None:

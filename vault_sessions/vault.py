@@ -6,7 +6,6 @@ read or written through a symbolic link.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from typing import Any, NamedTuple
@@ -259,24 +258,6 @@ def read_bytes(vault: Vault, path: str) -> bytes | None:
         raise VaultError(f"{path}: {error.strerror}.") from error
 
 
-def list_files(vault: Vault, path: str) -> list[tuple[str, os.stat_result]]:
-    """Names and states of a folder's entries (symbolic links not followed); empty if it is
-    not there. Raises VaultError."""
-    try:
-        with os.scandir(vault.absolute(path)) as entries:
-            found = []
-            for entry in entries:
-                try:
-                    found.append((entry.name, entry.stat(follow_symlinks=False)))
-                except FileNotFoundError:
-                    continue
-            return found
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise VaultError(f"{path}: {error.strerror}.") from error
-
-
 def list_names(vault: Vault, path: str) -> list[str]:
     """The names in a folder; empty if it is not there. Raises VaultError."""
     try:
@@ -293,8 +274,3 @@ def is_link_inside(vault: Vault, path: str) -> bool:
         return stat.S_ISREG(os.stat(check_inside(vault, path)).st_mode)
     except (OSError, VaultError):
         return False
-
-
-def full_disk(error: OSError) -> bool:
-    """Does the error say that there is no room?"""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)

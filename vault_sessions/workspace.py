@@ -255,7 +255,9 @@ class Workspace:
         active = frozenset(message.id for message in active_branch(found.transcript.messages))
         # the activity in the list leaves out stamps in the future; the row keeps it so
         row = found.session._replace(updated_at=session.updated_at)
-        return Shown(row, found.transcript, found.meta, found.problems, active)
+        meta_path = self.vault.meta(session.id)
+        twice = [p for p in self._keeper.ask(queries.name_twice) if p[0] == meta_path]
+        return Shown(row, found.transcript, found.meta, (*found.problems, *twice), active)
 
     def transcript_bytes(self, given: str) -> bytes:
         """A session's transcript as it is on disk; empty for one without messages."""

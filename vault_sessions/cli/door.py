@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +13,6 @@ from vault_sessions.formats.display import safe, safe_json
 if TYPE_CHECKING:
     from vault_sessions.model import Session
     from vault_sessions.workspace import Workspace
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Door:
@@ -34,6 +31,8 @@ class Door:
             from vault_sessions.workspace import Workspace
 
             self._workspace = Workspace.open(self.vault, say=self.note)
+            self.detail(f"vault  {self._workspace.vault.root}")
+            self.detail(f"mirror {self._workspace.mirror_path}")
         return self._workspace
 
     def note(self, text: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from vault_sessions.formats.fulltext import Query, cut_snippet
 from vault_sessions.formats.ids import name_key
+from vault_sessions.formats.names import META, TRANSCRIPT
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.mirror.store import Mirror, place_of, time_of
-from vault_sessions.model import Hit, Problem, Session
+from vault_sessions.model import Hit, Problem, Session, problem
 
 COMMON = 10_000
 """Ranking this many messages by bm25 takes some 15 ms; a query that matches more is narrowed."""
@@ -111,44 +112,45 @@ def candidates(mirror: Mirror, now: datetime, after: datetime) -> list[Session]:
 def find_sessions(mirror: Mirror, now: datetime, given: str, shortest: int = 1) -> list[Session]:
     """Sessions of that name, or else of that id, or else whose id begins so (with at least
     ``shortest`` characters given), the most recently active first."""
+    given = given.encode("utf-8", "replace").decode()  # an argument may be no valid text
     values = {"limit": _limit(now), "given": given, "key": name_key(given.strip())}
     select = f"SELECT {_columns(_ACTIVITY)} FROM sessions s WHERE "
     order = " ORDER BY updated_at DESC NULLS LAST, s.id"
     for where in ("s.name_key = :key", "s.id = :given"):
         if rows := mirror.rows_named(select + where + order, values):
             return [Session._make(row) for row in rows]
-    if len(given) < shortest or not given:
+    if len(given) < shortest or not given or not given.isascii():
         return []
     values["end"] = given[:-1] + chr(ord(given[-1]) + 1)
     where = "s.id >= :given AND s.id < :end"
     return [Session._make(row) for row in mirror.rows_named(select + where + order, values)]
 
 
-def name_twice(mirror: Mirror) -> list[list[tuple[str, str]]]:
-    """Groups of sessions of one name, each as (id, path)."""
-    rows = mirror.rows(
-        "SELECT name_key, id, path FROM sessions WHERE name_key IN (SELECT name_key FROM sessions "
-        "WHERE name_key IS NOT NULL GROUP BY name_key HAVING count(*) > 1) ORDER BY name_key, id"
-    )
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for key, session_id, path in rows:
-        groups.setdefault(key, []).append((session_id, path))
-    return list(groups.values())
-
-
 def problems(mirror: Mirror) -> list[tuple[str, Problem]]:
     """All that is wrong in the vault's files, with their paths."""
+    rows = mirror.rows('SELECT path, line, "column", code, message, severity FROM problems')
+    return sorted([(row[0], Problem._make(row[1:])) for row in rows] + name_twice(mirror))
+
+
+def name_twice(mirror: Mirror) -> list[tuple[str, Problem]]:
+    """The metadata files of sessions that have one name."""
     rows = mirror.rows(
-        'SELECT path, line, "column", code, message, severity FROM problems '
-        'ORDER BY path, line, "column", code'
+        "SELECT path, name FROM sessions WHERE name_key IN (SELECT name_key FROM sessions "
+        "WHERE name_key IS NOT NULL GROUP BY name_key HAVING count(*) > 1)"
     )
-    return [(row[0], Problem._make(row[1:])) for row in rows]
+    return [
+        (
+            path.removesuffix(TRANSCRIPT) + META,
+            problem("name-twice", f"another session has the name {name!r} too; rename one"),
+        )
+        for path, name in rows
+    ]
 
 
 def problem_files(mirror: Mirror) -> int:
     """How many files have errors or warnings."""
-    sql = "SELECT count(DISTINCT path) FROM problems WHERE severity != 'note'"
-    return int(mirror.rows(sql)[0][0])
+    sql = "SELECT DISTINCT path FROM problems WHERE severity != 'note'"
+    return len({row[0] for row in mirror.rows(sql)} | {path for path, _ in name_twice(mirror)})
 
 
 # --- full text -----------------------------------------------------------------------------------
