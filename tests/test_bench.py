@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 BENCH = Path(__file__).parent.parent / "scripts" / "bench.py"
 
 
-@pytest.mark.slow
 def test_the_shape_of_the_json(tmp_path: Path) -> None:
     """A row for each line of the table, each with what was measured and whether it is met."""
     file = tmp_path / "bench.json"

@@ -125,3 +125,15 @@ def test_modules_import_alone_and_their_examples_run(name: str) -> None:
     if Path(str(module.__file__)).stat().st_size:
         assert module.__doc__
     assert doctest.testmod(module).failed == 0
+
+
+def test_an_open_workspace_sees_what_is_changed_on_disk(home: Home) -> None:
+    """Edits by others need no telling: each list and each search looks at the files first."""
+    notes = home.sessions / "notes.jsonl"
+    with Workspace.open(home.vault) as ws:
+        assert len(ws.list()) == 17
+        notes.write_text('{"role":"user","content":"quince jam"}\n')
+        assert "notes" in [session.id for session in ws.list()]
+        assert [hit.session_id for hit in ws.search("quince")] == ["notes"]
+        notes.unlink()
+        assert len(ws.list()) == 17

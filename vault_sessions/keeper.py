@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from vault_sessions import folders, sync
@@ -23,6 +23,10 @@ T = TypeVar("T")
 TURN_WAIT_MS = 200
 """A turn that finds the mirror busy for so long leaves its lines for later."""
 WAIT_MS = 1000
+QUICK = timedelta(milliseconds=20)
+SHARE = 10
+"""A look at all files that takes longer than QUICK is made at most a SHARE-th of the time: with
+20,000 sessions what others changed is seen after a second, and a search in between is instant."""
 
 
 class Keeper:
@@ -39,6 +43,7 @@ class Keeper:
         self._mirror: Mirror | None = None
         self._later: set[str] = set()
         self._halted: str | None = None
+        self._look_again = clock()
 
     @property
     def path(self) -> str:
@@ -61,8 +66,9 @@ class Keeper:
             return question(self._replace(str(reason)))
 
     def ask_fresh(self, question: Callable[[Mirror], T]) -> T:
-        """As ``ask``, after comparing the stamps of all files with what the mirror knows."""
-        if self._mirror is not None:
+        """As ``ask``, after comparing the stamps of all files with what the mirror knows, unless
+        that was done just now and takes long."""
+        if self._mirror is not None and self._clock() >= self._look_again:
             self.reconcile()
         return self.ask(question)
 
@@ -83,8 +89,9 @@ class Keeper:
     def reconcile(self) -> None:
         """Make the mirror what the files say now."""
         mirror = self._opened()
+        started = self._clock()
         try:
-            changes = sync.sync(self._vault, mirror, self._clock(), wait_ms=WAIT_MS)
+            changes = sync.sync(self._vault, mirror, started, wait_ms=WAIT_MS)
         except MirrorBusy:
             self._say("Another program is writing to the mirror; what changed just now is missing.")
             return
@@ -96,6 +103,8 @@ class Keeper:
             self._mirror = self._in_memory(str(error))
             return
         self._later.clear()
+        took = self._clock() - started
+        self._look_again = started + (took * SHARE if took > QUICK else timedelta(0))
         if changes.halted and changes.halted != self._halted:
             self._say(f"Warning: {changes.halted}")
         self._halted = changes.halted

@@ -170,7 +170,7 @@ class Workspace:
         limit: int | None = None,
         sort: Literal["updated", "created", "name", "messages"] = "updated",
     ) -> builtins.list[Session]:
-        """All sessions, the newest activity first."""
+        """All sessions, the newest activity first; what was changed on disk meanwhile is seen."""
         now = self._clock()
         return self._keeper.ask_fresh(
             lambda mirror: queries.list_sessions(
