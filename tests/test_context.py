@@ -269,7 +269,7 @@ def test_another_directory_is_told_once_where_the_run_begins() -> None:
     lines = [user("a", **at(0, "A")), assistant("b", **at(1, "A"))]
     lines += [user("c", **at(1.5, "B")), assistant("d", **at(2, "B")), user("e", **at(3, "B"))]
     prompt = build(Material(branch(*lines), moved_to="/tmp/x"), NO_LIMIT)
-    assert texts(prompt) == ["a", "b", "[now in /tmp/x]\nc", "d", "e"]
+    assert texts(prompt) == ["a", "b", "[30 seconds later, now in /tmp/x]\nc", "d", "e"]
 
 
 def test_a_note_for_content_parts_is_a_part() -> None:

@@ -340,3 +340,32 @@ def test_the_index_is_not_the_files(texts: Workspace, sample: Workspace) -> None
             line = path.read_text(encoding="utf-8").split("\n")[hit.line - 1]
             if hit.kind == "message":
                 assert f'"{hit.message_id}"' in line or '"id"' not in line
+
+
+def first_sessions(home: Home, question: str) -> list[str | None]:
+    """The sessions that a question finds, in their order."""
+    for opened in workspace(home):
+        hits = opened.search(question, any_word=True, where="sessions")
+        return list(dict.fromkeys(hit.session_id for hit in hits))
+    return []
+
+
+def test_a_session_that_speaks_of_it_all_along_comes_first(tmp_path: Path) -> None:
+    """A question ranks sessions by all their matches, not by the one best line alone."""
+    home = make_home(tmp_path)
+    talk = [f"the kayak and its paddle, part {n}: the kayak again" for n in range(6)]
+    write_session(home, "talk", *(message(text) for text in talk))
+    write_session(home, "mention", message("a kayak paddle kayak paddle"))
+    for n in range(5):
+        write_session(home, f"other{n}", message("nothing of that kind at all here"))
+    assert first_sessions(home, "where is the kayak paddle?")[0] == "talk"
+
+
+def test_a_month_in_the_question_prefers_what_was_said_then(tmp_path: Path) -> None:
+    """The same words in two sessions: the one of the month that is named comes first."""
+    home = make_home(tmp_path)
+    for stem, month in (("spring", "04"), ("autumn", "10")):
+        said = message("we went to the lake house", created_at=f"2026-{month}-05T10:00:00Z")
+        write_session(home, stem, said)
+    assert first_sessions(home, "what about the lake house in April?")[0] == "spring"
+    assert first_sessions(home, "what about the lake house in October?")[0] == "autumn"

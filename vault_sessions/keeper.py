@@ -14,6 +14,7 @@ from typing import TypeVar
 from vault_sessions import folders, sync
 from vault_sessions.atomic import Appended
 from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
+from vault_sessions.formats.names import storable
 from vault_sessions.mirror import store
 from vault_sessions.mirror.store import Mirror
 from vault_sessions.vault import Vault
@@ -39,7 +40,7 @@ class Keeper:
         self._say = say
         self._clock = clock
         self._folder = folders.vault_folder("cache", vault.root)
-        self._identity = f"{os.path.realpath(vault.root)}:{vault.folder}"
+        self._identity = storable(f"{os.path.realpath(vault.root)}:{vault.folder}")
         self._mirror: Mirror | None = None
         self._later: set[str] = set()
         self._halted: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -30,7 +31,7 @@ from vault_sessions.formats.transcript import active_branch, parse
 from vault_sessions.model import OFFLINE, Hit, Message, Meta, Session
 from vault_sessions.rules import compaction, context
 from vault_sessions.rules.resume import Candidate, Place
-from vault_sessions.state import Lease, State
+from vault_sessions.state import NAMES, Lease, State
 from vault_sessions.vault import Vault
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Saved(NamedTuple):
 class Desk(NamedTuple):
     """What a conversation works with: the vault, this machine's state, clock, chance and ears.
 
-    ``recall(question, session_id)`` finds passages outside that session; ``saved`` hears of every
+    ``recall(question, session_id)`` finds passages outside that session; ``named(name)`` the id of
+    the session that has that name now; ``saved`` hears of every
     write; ``invocation_id`` names this run of the program; ``skills`` are folders of skill files.
     """
 
@@ -64,6 +66,7 @@ class Desk(NamedTuple):
     now: Callable[[], datetime]
     random: Callable[[int], int]
     recall: Callable[[str, str | None], list[Hit]]
+    named: Callable[[str], str | None]
     saved: Callable[[Saved], None]
     user_skills: str
 
@@ -241,16 +244,14 @@ def _instructions(desk: Desk, conversation: Conversation) -> str:
 def list_skills(desk: Desk) -> dict[str, Skill]:
     """All skills by stem; the vault's before the user's own."""
     skills: dict[str, Skill] = {}
-    own = Vault(os.path.dirname(desk.user_skills), "")
-    for vault, folder in (
-        (own, os.path.basename(desk.user_skills)),
-        (desk.vault, desk.vault.skills),
-    ):
+    own = Vault(os.path.realpath(desk.user_skills), "")
+    for vault, folder in ((own, "."), (desk.vault, desk.vault.skills)):
         for name in sorted(vaults.list_names(vault, folder)):
             if name.endswith(".md") and not name.startswith("."):
-                data = vaults.read_bytes(vault, f"{folder}/{name}")
-                if data is not None:
-                    skills[name[:-3]] = read_skill(name[:-3], data)
+                with suppress(VaultError):  # a link out of the vault, say, is no skill
+                    data = vaults.read_bytes(vault, f"{folder}/{name}")
+                    if data is not None:
+                        skills[name[:-3]] = read_skill(name[:-3], data)
     return skills
 
 
@@ -291,7 +292,7 @@ def take_turn(
     except ProviderError as failure:
         status, error = "error", failure
     except BaseException:  # nobody listens any more (a closed pipe): what had arrived is kept
-        _keep_answer(desk, conversation, "".join(pieces), model, None, "cancelled")
+        _keep_answer(desk, conversation, "".join(pieces), conversation.model, None, "cancelled")
         raise
     text = "".join(pieces)
     model = model or conversation.model
@@ -362,8 +363,12 @@ def _read(desk: Desk, conversation: Conversation) -> None:
         conversation.messages = list(parse(data).messages)
     except FileNotFoundError:
         conversation.seen, conversation.messages = None, []
-    meta = vaults.read_meta(desk.vault, session_id)
-    conversation.meta = parse_meta(meta, session_id)[0] if meta is not None else Meta()
+    try:
+        meta = vaults.read_meta(desk.vault, session_id)
+        conversation.meta = parse_meta(meta, session_id)[0] if meta is not None else Meta()
+    except VaultError as error:  # no obstacle: everything is derived
+        conversation.meta = Meta()
+        conversation.notices.append(str(error))
 
 
 def _say(
@@ -372,7 +377,28 @@ def _say(
     fields: dict[str, Any],
     own: dict[str, Any] | None = None,
 ) -> Message:
-    """Append one message, durably; a new session gets its files with its first one."""
+    """Append one message, durably; a new session gets its files with its first one.
+
+    A new session of a name that another program has given meanwhile goes on in that one.
+    """
+    new_name = conversation.name if conversation.session_id is None else None
+    if new_name is not None and not conversation.private:
+        with desk.state.lock(NAMES):
+            taken = desk.named(new_name)
+            if taken is None:
+                return _append(desk, conversation, fields, own)
+        conversation.session_id = taken
+        conversation.lease = desk.state.lease(taken, desk.now())
+        _read(desk, conversation)
+    return _append(desk, conversation, fields, own)
+
+
+def _append(
+    desk: Desk,
+    conversation: Conversation,
+    fields: dict[str, Any],
+    own: dict[str, Any] | None,
+) -> Message:
     now = desk.now()
     line = {
         **fields,
@@ -476,15 +502,17 @@ def _answer(
     on_wait: Callable[[float, str], None],
 ) -> tuple[str | None, dict[str, int] | None]:
     """Say the answer to ``on_text``; which model gave it, and its usage."""
-    found = desk.recall(asked.text, conversation.session_id)
     if conversation.provider == OFFLINE:
         from vault_sessions.assistant import offline
 
+        # a model has this session before it anyway; here it is looked up like any other
+        found = [hit for hit in desk.recall(asked.text, None) if hit.message_id != asked.id]
         text = offline.answer(asked.text, found)
         on_text(text)
         return OFFLINE, None
     from vault_sessions.assistant import provider as providers
 
+    found = desk.recall(asked.text, conversation.session_id)
     chosen = desk.settings.providers[conversation.provider]
     call = providers.prepare(chosen, conversation.model, desk.environment)
     conversation.model = call.model
@@ -529,16 +557,15 @@ def _material(desk: Desk, conversation: Conversation, found: list[Hit]) -> conte
         context.Excerpt(quote.text[:_EXCERPT_LENGTH], source(quote.hit))
         for quote in best_quotes(question, found, EXCERPTS)
     ]
-    persona = vaults.read_bytes(vault, f"{vault.identity}/persona.md")
-    user = vaults.read_bytes(vault, f"{vault.identity}/user.md")
-    snapshot = section_text(read_document(user).body, "Snapshot") if user else ""
+    persona = _identity(desk, conversation, "persona.md")
+    snapshot = section_text(_identity(desk, conversation, "user.md"), "Snapshot")
     memory_map = _memory_map(vault)
     skill = _instructions(desk, conversation)
     moved = conversation.meta.directory not in (None, desk.place.directory)
     texts = [snapshot, *memory_map, *(part for excerpt in excerpts for part in excerpt)]
     return context.Material(
         branch,
-        read_document(persona).body if persona else "",
+        persona,
         skill,
         snapshot,
         memory_map,
@@ -548,6 +575,16 @@ def _material(desk: Desk, conversation: Conversation, found: list[Hit]) -> conte
         context.safe_fence(f"quoted-{desk.random(32):08x}", texts),
         desk.place.directory if moved else None,
     )
+
+
+def _identity(desk: Desk, conversation: Conversation, name: str) -> str:
+    """The body of persona.md or user.md; one that can't be read is told, and left out."""
+    try:
+        data = vaults.read_bytes(desk.vault, f"{desk.vault.identity}/{name}")
+    except VaultError as error:
+        conversation.notices.append(str(error))
+        return ""
+    return read_document(data).body if data else ""
 
 
 def _memory_map(vault: Vault) -> list[str]:

@@ -17,7 +17,7 @@ from vault_sessions import atomic
 from vault_sessions import vault as vaults
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.meta import parse_meta
-from vault_sessions.formats.names import beginnings, file_kind, session_of
+from vault_sessions.formats.names import beginnings, file_kind, session_of, storable
 from vault_sessions.formats.session import describe
 from vault_sessions.formats.transcript import parse
 from vault_sessions.model import (
@@ -36,9 +36,9 @@ EMPTY = Transcript((), (), 0, 0, 0)
 
 
 class Look(NamedTuple):
-    """Every file of the vault that counts, unopened: (path from the root, its stamp)."""
+    """Every file of the vault that counts, unopened: by folder, each as (name, its stamp)."""
 
-    files: list[tuple[str, int, int, int, int, int]]
+    files: dict[str, list[tuple[str, int, int, int, int, int]]]
     folders_there: bool
 
     def digest(self) -> str:
@@ -49,16 +49,20 @@ class Look(NamedTuple):
 
     def stamps(self) -> dict[str, Stamp]:
         """Path → stamp."""
-        return {entry[0]: Stamp._make(entry[1:]) for entry in self.files}
+        return {
+            f"{folder}/{storable(entry[0])}": Stamp._make(map(_signed, entry[1:]))
+            for folder, entries in self.files.items()
+            for entry in entries
+        }
 
 
 def look(vault: Vault) -> Look:
     """Stat every file in the folders of sessions and memory."""
-    files: list[tuple[str, int, int, int, int, int]] = []
+    files: dict[str, list[tuple[str, int, int, int, int, int]]] = {}
     there = True
     for folder in (vault.sessions, vault.long_term, vault.identity):
         markdown = folder != vault.sessions
-        prefix = folder + "/"
+        found = files[folder] = []
         try:
             # by the open folder: a whole path would be walked anew for every file, a fifth slower
             with _opened(vault.absolute(folder)) as number, os.scandir(number) as entries:
@@ -70,17 +74,11 @@ def look(vault: Vault) -> Look:
                         s = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    files.append(
-                        (
-                            prefix + name,
-                            s.st_dev,
-                            s.st_ino,
-                            s.st_size,
-                            s.st_mtime_ns,
-                            s.st_ctime_ns,
-                        )
+                    found.append(
+                        (name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
                     )
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
+            # not there, no folder, or not ours to read: of memory that is said when it is asked for
             there = there and markdown
     return Look(files, there)
 
@@ -96,9 +94,20 @@ def _opened(folder: str) -> Iterator[int]:
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """The stamp of a file's state."""
-    return Stamp(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    fields = (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
     )
+    return Stamp._make(map(_signed, fields))
+
+
+def _signed(number: int) -> int:
+    """In 64 bits with a sign, as SQLite has them: inodes of some file systems and times after 2262
+    need the last one."""
+    return number if -(1 << 63) <= number < 1 << 63 else number - (1 << 64)
 
 
 def unsure(stamp: Stamp, now_ns: int) -> bool:
@@ -137,7 +146,8 @@ def read_session(
         files.append(FileState(meta_path, stamp, again, "", 0, 0, 0))
         if read is None:
             why = "metadata without a transcript: a session without messages"
-            problems.append((meta_path, problem("meta-orphan", why)))
+            if not os.path.lexists(vault.absolute(path)):
+                problems.append((meta_path, problem("meta-orphan", why)))
     if not files and not problems:
         return None
     copied = _copied_session(vault, transcript, siblings(session_id))

@@ -12,7 +12,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ import orjson
 from vault_sessions import atomic
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.times import format_time
+
+NAMES = ".names"
+"""The lock under which a name is looked up and given: names are unique in the vault."""
 
 
 class Holder(NamedTuple):
@@ -72,8 +75,9 @@ class State:
                     os.close(fd)
                     return None
                 time.sleep(0.002)
-        os.ftruncate(fd, 0)
-        os.write(fd, orjson.dumps({"pid": os.getpid(), "since": format_time(now)}))
+        with suppress(OSError):  # only shown to people: a full disk is no reason to refuse
+            os.ftruncate(fd, 0)
+            os.write(fd, orjson.dumps({"pid": os.getpid(), "since": format_time(now)}))
         return Lease(fd)
 
     def is_leased(self, session_id: str) -> bool:

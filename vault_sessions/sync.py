@@ -78,9 +78,9 @@ def rebuild(
         builder = Builder(mirror)
         seen = scan.look(vault)
         parts: dict[tuple[str, str], None] = {}
-        for entry in sorted(seen.files):
-            parts[scan.part_of(vault, entry[0])] = None
         stamps = seen.stamps()
+        for path in sorted(stamps):
+            parts[scan.part_of(vault, path)] = None
         transcripts = vault.sessions + "/"
 
         def siblings(session_id: str) -> list[str]:

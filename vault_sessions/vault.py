@@ -14,7 +14,7 @@ from vault_sessions import atomic
 from vault_sessions.errors import SessionGone, VaultError
 from vault_sessions.formats.ids import is_session_id
 from vault_sessions.formats.meta import UnreadableMeta, changed_meta
-from vault_sessions.formats.names import META, TRANSCRIPT
+from vault_sessions.formats.names import META, TRANSCRIPT, on_disk, storable
 from vault_sessions.formats.transcript import message_line
 
 MARK = ".vault-sessions"
@@ -68,7 +68,7 @@ class Vault(NamedTuple):
 
     def absolute(self, path: str) -> str:
         """The absolute path of a path from the root."""
-        return os.path.join(self.root, path)
+        return os.path.join(self.root, on_disk(path))
 
     def transcript(self, session_id: str) -> str:
         """A transcript's path, from the root. Raises VaultError for what can't be an id."""
@@ -261,7 +261,7 @@ def read_bytes(vault: Vault, path: str) -> bytes | None:
 def list_names(vault: Vault, path: str) -> list[str]:
     """The names in a folder; empty if it is not there. Raises VaultError."""
     try:
-        return os.listdir(vault.absolute(path))
+        return [storable(name) for name in os.listdir(vault.absolute(path))]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -30,7 +30,7 @@ from vault_sessions.keeper import Keeper
 from vault_sessions.mirror import queries
 from vault_sessions.mirror.store import Mirror
 from vault_sessions.model import LOCAL, Hit, Meta, Problem, Session, Transcript
-from vault_sessions.state import State
+from vault_sessions.state import NAMES, State
 from vault_sessions.vault import Vault
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ def _utc_now() -> datetime:
 def _random_bits(count: int) -> int:
     """As ``secrets.randbits``, whose import costs every start 3 ms."""
     return int.from_bytes(os.urandom((count + 7) // 8)) >> (-count % 8)
+
+
+def _text(path: str) -> str:
+    """A path as it is stored: one that is no UTF-8 can't be written as it is."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _quiet(text: str) -> None:
@@ -124,7 +129,7 @@ class Workspace:
                 f"There is no folder {root}.\nMake a vault: vault-sessions init {root}"
             )
         kept = os.path.join(folders.vault_folder("cache", root), "settings.json")
-        vault_file = os.path.join(root, vaults.SETTINGS)
+        vault_file = vaults.check_inside(Vault(root), vaults.SETTINGS)
         settings = config.load(user_file, vault_file, env, dict(flags or {}), kept)
         for warning in settings.warnings:
             say(f"Warning: {warning}")
@@ -278,7 +283,15 @@ class Workspace:
         """facts.md or user.md: its path from the root, and its text (empty: not there)."""
         folder = self.vault.long_term if which == "facts" else self.vault.identity
         path = f"{folder}/{which}.md"
-        return path, vaults.read_text(self.vault, path) or ""
+        return path, self._text_of(path)
+
+    def _text_of(self, path: str) -> str:
+        """A file's text; one that can't be read is told, and hides no other."""
+        try:
+            return vaults.read_text(self.vault, path) or ""
+        except VaultError as error:
+            self._say(f"Warning: {error}")
+            return ""
 
     def summaries(self) -> builtins.list[tuple[str, str]]:
         """The session summaries, newest first: path from the root and text."""
@@ -288,7 +301,7 @@ class Workspace:
             for name in sorted(names, reverse=True)
             if name.startswith("session-") and name.endswith(".md")
         ]
-        return [(path, vaults.read_text(self.vault, path) or "") for path in paths]
+        return [(path, self._text_of(path)) for path in paths]
 
     # --- changing ---
 
@@ -296,15 +309,18 @@ class Workspace:
         """Give a session a name, unique in the vault. Raises NameTaken, VaultError."""
         session = self.find(given)
         name = self.checked_name(new)
-        others = self._keeper.ask(
-            lambda mirror: mirror.rows(
-                "SELECT id FROM sessions WHERE name_key=? AND id != ?", name_key(name), session.id
-            )
-        )
-        if others:
-            raise NameTaken(f"{name!r} is the name of {others[0][0]} already.")
-        self._change_meta(session.id, {"name": name})
+        with self.state.lock(NAMES):
+            self._keeper.reconcile()
+            other = self._keeper.ask(lambda mirror: queries.named(mirror, name, session.id))
+            if other is not None:
+                raise NameTaken(f"{name!r} is the name or the id of {other} already.")
+            self._change_meta(session.id, {"name": name})
         return self.find(session.id)
+
+    def _named(self, name: str) -> str | None:
+        """The session that has the name now, on disk."""
+        self._keeper.reconcile()
+        return self._keeper.ask(lambda mirror: queries.named(mirror, name, None))
 
     def checked_name(self, name: str) -> str:
         """A name as it is stored. Raises VaultError for what can't be one."""
@@ -549,6 +565,7 @@ class Workspace:
             self._clock,
             _random_bits,
             self._recall,
+            self._named,
             lambda saved: self._keeper.saved(*saved),
             os.path.join(folders.user_folder("config"), "skills"),
         )
@@ -557,7 +574,8 @@ class Workspace:
         from vault_sessions.rules.resume import Place
 
         root = os.path.realpath(self.vault.root)
-        return Place(self._directory, git_root(self._directory), git_root(root))
+        here = git_root(self._directory)
+        return Place(_text(self._directory), here and _text(here), git_root(root))
 
     def _recall(self, question: str, session_id: str | None) -> builtins.list[Hit]:
         """Passages that may answer a question, from memory and from other sessions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from vault_sessions.cli.door import (
     say,
 )
 from vault_sessions.cli.telling import (
+    heard,
     hint_providers,
     resumed_line,
     session_line,
@@ -59,6 +61,7 @@ def chat_command(
     if new and session is not None:
         raise click.UsageError("--new and --session exclude each other.")
     text = None if why else _message(message)
+    _leave_in_order()
     workspace = door.workspace
     decision, warnings = _decide(workspace, session, new, private)
     for warning in warnings:
@@ -77,6 +80,16 @@ def chat_command(
     from vault_sessions.cli.lines import converse
 
     converse(door, conversation, decision)
+
+
+def _leave_in_order() -> None:
+    """A closed window or a kill ends the program as Ctrl-C does: what had arrived is kept."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, leave)
 
 
 def _message(given: str | None) -> str | None:
@@ -137,7 +150,9 @@ def _one_turn(
     tell_notices(door, conversation)
     stream = Stream(quiet=as_json)
     try:
-        turn = workspace.take_turn(text, on_text=stream.feed, on_wait=waiting(door))
+        turn = workspace.take_turn(
+            text, on_text=heard(door, conversation, stream), on_wait=waiting(door)
+        )
     finally:
         stream.close()
     tell_notices(door, conversation)

@@ -11,6 +11,7 @@ import click
 from vault_sessions.cli.door import Door
 from vault_sessions.cli.stream import Stream
 from vault_sessions.cli.telling import (
+    heard,
     hint_providers,
     resumed_line,
     tell_notices,
@@ -114,7 +115,8 @@ class _Chat:
             self.decision = again
         stream = Stream()
         try:
-            turn = workspace.take_turn(text, on_text=stream.feed, on_wait=waiting(self.door))
+            on_text = heard(self.door, self.conversation, stream)
+            turn = workspace.take_turn(text, on_text=on_text, on_wait=waiting(self.door))
         finally:
             stream.close()
         tell_notices(self.door, self.conversation)
@@ -170,6 +172,9 @@ class _Chat:
     def _title(self, text: str) -> None:
         if self.conversation.session_id is None or not text:
             click.echo("Say something first, then /title TEXT.", err=True)
+            return
+        if self.conversation.private:
+            click.echo("Private: nothing is stored, so there is no topic to set.", err=True)
             return
         changed = self.door.workspace.set_topic(self.conversation.session_id, text)
         self.door.note(f"Topic: {safe_line(changed.topic or '')}")

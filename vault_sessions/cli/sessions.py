@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vault_sessions import atomic
 from vault_sessions.cli.door import (
     Door,
     SessionName,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.command("list")
 @click.option("--provider", metavar="P", help="Only sessions with this provider.")
 @click.option("--since", type=Since(), help="Only those active since (24h 7d 2w 3m 2026-11-21).")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
+@click.option("--limit", type=click.IntRange(0, 2**31 - 1), metavar="N", help="At most so many.")
 @click.option(
     "--sort",
     type=click.Choice(["updated", "created", "name", "messages"]),
@@ -290,6 +291,7 @@ def edit_command(door: Door, session: str) -> None:
     workspace = door.workspace
     before = workspace.show(session)
     absolute = workspace.vault.absolute(before.session.path)
+    atomic.check_regular(absolute)  # an editor would follow a link out of the vault
     _run_editor(absolute)
     workspace.sync()
     after = workspace.show(before.session.id)

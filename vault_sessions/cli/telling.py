@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vault_sessions.cli.door import Door
+from vault_sessions.cli.stream import Stream
 from vault_sessions.formats.display import safe_line
 
 if TYPE_CHECKING:
@@ -33,6 +35,16 @@ def tell_notices(door: Door, conversation: Conversation) -> None:
     for notice in conversation.notices:
         door.note(notice)
     conversation.notices.clear()
+
+
+def heard(door: Door, conversation: Conversation, stream: Stream) -> Callable[[str], None]:
+    """Prints an answer as it comes; what changed on disk before it is told before it."""
+
+    def on_text(piece: str) -> None:
+        tell_notices(door, conversation)
+        stream.feed(piece)
+
+    return on_text
 
 
 def hint_providers(door: Door) -> None:

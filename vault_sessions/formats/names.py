@@ -57,6 +57,20 @@ def file_kind(name: str) -> FileKind:
     return "unknown"
 
 
+_BYTES = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
+_BYTES_BACK = {there: here for here, there in _BYTES.items()}
+
+
+def storable(name: str) -> str:
+    """A file name that is no UTF-8, as text that can be written: its odd bytes as U+F780–F7FF."""
+    return name if name.isascii() else name.translate(_BYTES)
+
+
+def on_disk(name: str) -> str:
+    """The name that ``storable`` was given."""
+    return name if name.isascii() else name.translate(_BYTES_BACK)
+
+
 def session_of(name: str) -> str:
     """The session id in the name of a transcript or meta file."""
     return name.removesuffix(TRANSCRIPT).removesuffix(META)

@@ -64,4 +64,7 @@ def parse_since(text: str, now: datetime, zone: tzinfo | None = None) -> datetim
 def local_time(text: str | None, zone: tzinfo | None = None) -> str:
     """An instant as people read it: ``2026-11-21 08:05:12`` in local time; empty for none."""
     at = parse_time(text)
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if at else ""
+    try:
+        return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if at else ""
+    except OverflowError:  # at an end of the calendar local time may lie beyond it
+        return (text or "")[:19].replace("T", " ")

@@ -132,6 +132,17 @@ def problems(mirror: Mirror) -> list[tuple[str, Problem]]:
     return sorted([(row[0], Problem._make(row[1:])) for row in rows] + name_twice(mirror))
 
 
+def named(mirror: Mirror, name: str, but: str | None) -> str | None:
+    """The id of a session, but that one, that has this name, or it for an id."""
+    rows = mirror.rows(
+        "SELECT id FROM sessions WHERE (name_key = ? OR id = ?) AND id IS NOT ?",
+        name_key(name),
+        name,
+        but,
+    )
+    return rows[0][0] if rows else None
+
+
 def name_twice(mirror: Mirror) -> list[tuple[str, Problem]]:
     """The metadata files of sessions that have one name."""
     rows = mirror.rows(
