@@ -50,7 +50,8 @@ OPTIONS_TAIL = """
 ## Options as variables
 
 Every option of a command can be given as `VAULT_SESSIONS_<COMMAND>_<OPTION>`, for example
-`VAULT_SESSIONS_LIST_LIMIT=20`. `VAULT_SESSIONS_CONFIG`, `VAULT_SESSIONS_CACHE` and
+`VAULT_SESSIONS_LIST_LIMIT=20`; not those that do away with a question or a file (`--yes`,
+`--force`, `--overwrite`, `--fix`, `--purge`). `VAULT_SESSIONS_CONFIG`, `VAULT_SESSIONS_CACHE` and
 `VAULT_SESSIONS_STATE` name other folders for your settings, the mirror, and locks and logs.
 """
 

@@ -6,6 +6,7 @@ Every command runs as a process, with pipes or on a terminal; what it prints is 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -15,9 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from home import SESSIONS, Home, make_home, message, tree, write_many, write_session
 from openai_server import OpenAIServer
+
+from vault_sessions.cli.door import Door, add_global_options
+from vault_sessions.cli.telling import waiting
 
 _LIST = (
     "id name topic topic_source created_at updated_at ended_at message_count model provider skill "
@@ -851,3 +856,147 @@ def test_two_sessions_of_one_name_are_told(home: Home) -> None:
     assert "2 files have problems" in done.stderr
     codes = [found["code"] for found in home.json("show", beta)["problem_list"]]
     assert codes == ["name-twice"]
+
+
+# --- found in review -----------------------------------------------------------------------------
+
+
+def test_variables_are_named_after_the_long_flag(sample: Home) -> None:
+    """Not after our own names; of a command within a group too; none for the global options."""
+    assert json.loads(sample.output("list", VAULT_SESSIONS_LIST_JSON="1"))
+    assert sample.output("search", "zebra achilles", "--any") == sample.output(
+        "search", "zebra achilles", VAULT_SESSIONS_SEARCH_ANY="1"
+    )
+    assert sample.output("search", "zebra achilles", VAULT_SESSIONS_SEARCH_ANY="1")
+    found = sample.json("search", "the", VAULT_SESSIONS_SEARCH_IN="memory")
+    assert "session" not in {hit["kind"] for hit in found}
+    one = sample.json("memory", "search", "the", VAULT_SESSIONS_MEMORY_SEARCH_LIMIT="1")
+    assert len(one) == 1
+    assert not sample.output("list", VAULT_SESSIONS_LIST_AS_JSON="1").startswith("[")
+    sample.output("list", VAULT_SESSIONS_LIST_VAULT="/nowhere")
+
+
+def test_what_allows_loss_has_no_variable() -> None:
+    """Neither has what only prints and leaves."""
+
+    @click.command("x")
+    @click.option("--yes", is_flag=True)
+    @click.option("-f", "--force", is_flag=True)
+    @click.option("-n", "--dry-run", "preview", is_flag=True)
+    def command() -> None: ...
+
+    add_global_options(command, "group", "x")
+    variables = {str(option.name): getattr(option, "envvar", None) for option in command.params}
+    assert variables.pop("preview") == "VAULT_SESSIONS_GROUP_X_DRY_RUN"
+    assert set(variables) == {"yes", "force", "vault", "verbose", "quiet"}
+    assert set(variables.values()) == {None}
+
+
+def test_completion_heeds_the_vault_that_is_given(sample: Home, tmp_path: Path) -> None:
+    """From elsewhere."""
+    done = sample.run(
+        cwd=tmp_path,
+        COMP_WORDS=f"vault-sessions --vault {sample.vault} show pandas",
+        COMP_CWORD="4",
+        _VAULT_SESSIONS_COMPLETE="bash_complete",
+    )
+    assert done.stdout == "plain,pandas-文字化け\n"
+
+
+@pytest.mark.parametrize("command", [["search", "the"], ["memory", "search", "the"]])
+def test_a_limit_beyond_all_bounds_is_wrong_usage(sample: Home, command: list[str]) -> None:
+    """No integer of SQLite's."""
+    assert "--limit" in sample.error(*command, "--limit", "9" * 20, code=2)
+
+
+@pytest.mark.parametrize("arguments", [["init", ""], ["--vault", "", "list"]])
+def test_an_empty_name_of_a_vault_is_wrong_usage(home: Home, arguments: list[str]) -> None:
+    """It comes from an empty variable of the shell, and doesn't mean the place we are in."""
+    assert "empty" in home.error(*arguments, code=2)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_the_null_device(home: Home, closed: str) -> None:
+    """No file of the vault gets its number."""
+    line = f'"$@" {closed}'
+    command = home.command("chat", "-m", "hello", "-s", "closed")
+    environment = {**home.environment, "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", *command],
+        cwd=home.vault,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert home.json("show", "closed")["message_count"] == 2
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "ascii", "utf-8"])
+def test_a_terminal_that_knows_no_unicode(sample: Home, encoding: str) -> None:
+    """What it can't show is escaped; JSON stays JSON."""
+    text = sample.output("list", PYTHONIOENCODING=encoding)
+    assert ("pandas-文字化け" if encoding == "utf-8" else r"pandas-\u6587") in text
+    assert sample.json("list", PYTHONIOENCODING=encoding) == sample.json("list")
+
+
+def test_a_reader_who_leaves_at_once(sample: Home) -> None:
+    """Code 0 and not a word."""
+    for command in (["list"], ["search", "the"], ["--help"], ["list", "--help"]):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            sample.command(*command),
+            cwd=sample.vault,
+            env=sample.environment,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        os.close(write)
+        assert (done.returncode, done.stderr) == (0, b""), command
+
+
+def test_no_color_is_no_style_at_all(sample: Home) -> None:
+    """Neither bold nor dim."""
+    assert "\x1b[1m" in sample.screen("search", "the").text
+    assert "\x1b[" not in sample.screen("search", "the", NO_COLOR="1").text
+
+
+def test_config_path_when_settings_are_wrong(home: Home) -> None:
+    """That is when it is needed."""
+    (home.folder / "config").mkdir()
+    (home.folder / "config/config.yaml").write_text("nonsense: [\n")
+    own = home.vault / ".vault-sessions/config.yaml"
+    own.write_text("folder: ../x\n")
+    said = home.output("config", "path").splitlines()
+    assert said == [str(home.folder / "config/config.yaml"), str(own)]
+    assert home.json("--vault", str(home.vault), "config", "path")["vault"] == str(own)
+    assert "no folder" in home.error("--vault", "/no/where", "config", "path")
+
+
+def test_config_show_names_the_file_of_the_resume_window(home: Home) -> None:
+    """Whichever of its names set it."""
+    own = home.vault / ".vault-sessions/config.yaml"
+    own.write_text("ai:\n  session_continue_minutes: 30\n")
+    rows = {row["key"]: row for row in home.json("config", "show")["settings"]}
+    assert rows["ai.sessions.resume_window"]["value"] == "30m"
+    assert rows["ai.sessions.resume_window"]["from"] == f"{own}:2"
+
+
+def test_config_set_of_a_vault_says_what_it_wrote(home: Home) -> None:
+    """The absolute path."""
+    assert f"vault = {home.vault / 'w'} (" in home.output("config", "set", "vault", "w")
+
+
+def test_a_retry_is_told_with_a_second_at_least() -> None:
+    """Rounded up."""
+    door = Door()
+    said: list[str] = []
+    door.note = said.append  # type: ignore[assignment, method-assign]
+    for seconds in (0.4, 1.2):
+        waiting(door)(seconds, "status 503")
+    assert said == ["(status 503; trying again in 1 s)", "(status 503; trying again in 2 s)"]

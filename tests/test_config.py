@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vault_sessions.config import BY_KEY, PRESETS, TABLE, Settings, load
+from vault_sessions import atomic
+from vault_sessions.config import BY_KEY, PRESETS, TABLE, Settings, load, set_value
 from vault_sessions.errors import ConfigError
 from vault_sessions.model import Provider
 
@@ -526,3 +528,98 @@ def test_settings_in_error_are_not_kept(files: Files) -> None:
     for _ in range(2):
         assert "no such setting" in files.error("openai_api_key: sk-hush\n")
     assert not files.kept.exists()
+
+
+# --- found in review -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("base_url", "'http://[::1'"),
+        ("base_url", "http://host:port/v1"),
+        ("base_url", "http://:80/"),
+        ("timeout_seconds", "0"),
+        ("timeout_seconds", "0.0"),
+        ("timeout_seconds", "9" * 400),
+        ("extra_headers.X-Team", "wörld"),
+        ("extra_headers.X-Team", '"a\\x1bb"'),
+        ("extra_headers.wörld", "a"),
+        ("extra_headers.'a b'", "a"),
+    ],
+)
+def test_what_no_request_can_be_made_of_is_an_error(files: Files, field: str, value: str) -> None:
+    """It names the line, and never repeats what may be a secret."""
+    said = files.error(nested(f"ai.providers.x.{field}", value))
+    assert said.startswith(f"{files.user}:")
+    assert "b'" not in said
+
+
+def test_both_names_of_the_resume_window_in_two_files_are_an_error(files: Files) -> None:
+    """The same name in both is not: the vault's wins. A variable wins over either name."""
+    files.user.write_text("ai.session_continue_minutes: 30\n")
+    said = files.error("ai.sessions.resume_window: 1h\n", vault=True)
+    assert f"{files.vault}:1: " in said
+    assert f"ai.session_continue_minutes ({files.user}:1)" in said
+    files.vault.write_text("ai.session_continue_minutes: 40\n")
+    settings = files.load()
+    assert settings.resume_window == timedelta(minutes=40)
+    assert settings.origins["ai.sessions.resume_window"] == f"{files.vault}:1"
+    variable = "VAULT_SESSIONS_RESUME_WINDOW"
+    assert files.load({variable: "2h"}).origins == {"ai.sessions.resume_window": variable}
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "value", "said"),
+    [
+        ("", "ai.default_provider", "nobody", "there is no provider 'nobody'"),
+        (
+            "ai.session_continue_minutes: 30\n",
+            "ai.sessions.resume_window",
+            "1h",
+            "say the same thing",
+        ),
+        ("", "vault", "/data/\udcff", "not UTF-8"),
+        ("", "vault", "", "not a path"),
+    ],
+)
+def test_nothing_is_set_that_every_later_command_would_stumble_over(
+    files: Files, before: str, key: str, value: str, said: str
+) -> None:
+    """The file stays as it was."""
+    files.user.write_text(before)
+    with pytest.raises(ConfigError, match=said):
+        set_value(str(files.user), key, value)
+    assert files.user.read_text() == before
+
+
+def test_a_path_is_set_absolute(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It means the same from everywhere."""
+    monkeypatch.chdir(files.user.parent)
+    assert set_value(str(files.user), "vault", "w") == str(files.user.parent / "w")
+    assert files.load().vault == str(files.user.parent / "w")
+
+
+def test_what_is_set_at_the_same_time_is_not_lost(files: Files) -> None:
+    """Nor what an editor saves between our reading and our writing."""
+    names = [f"p{number}" for number in range(8)]
+
+    def put(name: str) -> None:
+        set_value(str(files.user), f"ai.providers.{name}.model", name)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, names))
+    assert set(names) <= set(files.load().providers)
+    real = atomic.replace_file
+
+    def slow(path: str, data: bytes, **options: Any) -> None:
+        if "ui" not in files.user.read_text():
+            files.user.write_text(files.user.read_text() + "ui.recap_exchanges: 7\n")
+        real(path, data, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic, "replace_file", slow)
+        put("late")
+    settings = files.load()
+    assert "late" in settings.providers
+    assert settings.recap_exchanges == 7

@@ -1100,3 +1100,26 @@ def test_what_counts_as_an_answer(answer: bytes, found: bool) -> None:
 @pytest.mark.parametrize("url", [None, "https://example.org/v1", "http://[", "http://127.0.0.1/v1"])
 def test_only_ports_of_this_machine_are_looked_at(url: str | None) -> None:
     assert running([Provider("x", url)]) == []
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, AttributeError, OSError])
+def test_a_failure_of_the_listener_is_not_told_as_the_servers(
+    place: Place, kind: type[Exception], waits: list[float]
+) -> None:
+    """It goes through as it is, and nothing is asked again."""
+    call = Call(Provider("local", place.server.base_url), "none", "test-model")
+
+    def fail(piece: str) -> None:
+        raise kind("mine")
+
+    with pytest.raises(kind, match="mine"):
+        stream(call, ({"role": "user", "content": "hello"},), fail)
+    assert (len(place.server.requests), waits) == (1, [])
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://u:hush@host:x/"])
+def test_an_address_that_is_none_is_one_clear_line(url: str) -> None:
+    """Also for a program that made the provider itself."""
+    with pytest.raises(ProviderUnusable, match="can't be called") as caught:
+        stream(Call(Provider("x", url), "none", "m"), (), lambda piece: None)
+    assert "hush" not in str(caught.value)

@@ -276,3 +276,42 @@ def test_what_is_no_file_hangs_nobody(home: Home) -> None:
     (home.sessions / "device.jsonl").unlink()
     done = home.run("list")
     assert (done.stdout, done.stderr) == ("good\n", "")
+
+
+def test_a_files_name_in_the_output_of_search(home: Home) -> None:
+    """It is one line without control sequences, on a terminal and in a pipe."""
+    facts = home.vault / "atlas/memory/long-term"
+    (facts / "no\x1b]0;owned\x07te\nx.md").write_text("## Facts\n- pear\n")
+    done = home.run("search", "pear")
+    assert done.stdout
+    assert not HARMFUL.search(done.stdout)
+    assert done.stdout.count("\n") == 1
+    assert harmless(home.screen("search", "pear").text)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_topic_in_the_completion(home: Home, shell: str) -> None:
+    """One line, nothing that controls the terminal."""
+    write_session(home, "good", message("pear"), name="good", topic="a\x1b]0;owned\x07\nplain,b")
+    words = "vault-sessions show g"
+    done = home.run(
+        COMP_WORDS=words if shell != "fish" else "vault-sessions show",
+        COMP_CWORD="2" if shell != "fish" else "g",
+        _VAULT_SESSIONS_COMPLETE=f"{shell}_complete",
+    )
+    assert "good" in done.stdout
+    assert not HARMFUL.search(done.stdout)
+    assert done.stdout.count("\n") == {"bash": 1, "zsh": 3, "fish": 1}[shell], done.stdout
+
+
+def test_secrets_in_a_url_are_not_shown(home: Home) -> None:
+    """Neither by ``config show`` nor in what is said of a failure."""
+    (home.folder / "config").mkdir()
+    (home.folder / "config/config.yaml").write_text(
+        "ai:\n  default_provider: x\n  providers:\n"
+        "    x: {base_url: 'http://me:hush@127.0.0.1:9/v1?key=hush#hush', model: m}\n"
+    )
+    for arguments in (["config", "show"], ["config", "show", "--json"], ["chat", "-m", "hello"]):
+        done = home.run(*arguments)
+        assert "hush" not in done.stdout + done.stderr
+        assert "http://127.0.0.1:9/v1" in done.stdout + done.stderr

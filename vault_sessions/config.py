@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -168,9 +169,31 @@ def _history(text: str) -> int:
     return int(text)
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise ValueError
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def _url(text: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(_matching(r"https?://[^\s]+")(text))
+    # reading the port raises ValueError when it is none
+    if not parts.hostname or parts.port == 0 or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or not 0 < float(text) <= 86400:
+        raise ValueError
+    return float(text)
+
+
 _NAME = Kind("a name of letters, digits, - and _", _matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"))
 _FOLDER = Kind("a folder name", _matching(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"))
-_PATH = Kind("a path", lambda text: os.path.abspath(os.path.expanduser(text)))
+_PATH = Kind("a path", _path)
 _BOOL = Kind("true or false", _boolean)
 _DURATION = Kind("a duration such as 30m, 4h or 2d; 0 for never", _duration)
 _COUNT = Kind("a whole number", _integer(0))
@@ -295,13 +318,13 @@ _SECRET = re.compile(r"\.(?:api_key_env|api_key_command|base_url|extra_headers)(
 _NEVER_SECRET = ("api_key_env", "model", "timeout_seconds", "context_tokens")
 
 PROVIDER_FIELDS = {
-    "base_url": Kind("an http:// or https:// URL", _matching(r"https?://[^\s]+")),
+    "base_url": Kind("an http:// or https:// URL", _url),
     "api_key_env": Kind("the name of a variable", _matching(r"[A-Za-z_][A-Za-z0-9_]*")),
     "api_key_command": Kind("a command", _matching(r"(?s).+")),
     "model": Kind("a model's name", _matching(r"[^\s].*")),
-    "timeout_seconds": Kind("a number of seconds", _matching(r"[0-9]+(\.[0-9]+)?")),
+    "timeout_seconds": Kind("a number of seconds above 0, at most 86400", _seconds),
     "context_tokens": _POSITIVE,
-    "extra_headers": Kind("a mapping of names to texts", _matching(r".*")),
+    "extra_headers": Kind("a mapping of names to ASCII texts of a line", _matching(r"[ -~]*")),
 }
 
 
@@ -314,6 +337,10 @@ class Entry(NamedTuple):
     key: str
     text: str
     line: int
+
+
+Seen = dict[str, tuple[str, Entry]]
+"""By field of Settings: the file and the entry that set it."""
 
 
 def load(
@@ -332,20 +359,27 @@ def load(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     providers = dict(PRESETS)
-    _take(user_entries, user_file, values, origins, providers)
+    seen: Seen = {}
+    _take(user_entries, user_file, values, origins, providers, seen)
     if vault_file is not None:
         known = [e for e in vault_entries if _allowed_in_vault(e, vault_file, warnings)]
-        _take(known, vault_file, values, origins, providers)
+        _take(known, vault_file, values, origins, providers, seen)
     for setting in TABLE:
         text = environment.get(f"VAULT_SESSIONS_{setting.variable}") if setting.variable else None
         if text:
             where = f"VAULT_SESSIONS_{setting.variable}"
-            values[setting.field or ""] = _read(setting.kind, text, where, setting.key)
-            origins[setting.key] = where
+            _put(setting, text, where, values, origins)
     for key, text in (flags or {}).items():
-        setting = BY_KEY[key]
-        values[setting.field or ""] = _read(setting.kind, text, "the command line", key)
-        origins[key] = "the command line"
+        _put(BY_KEY[key], text, "the command line", values, origins)
+    _check_provider(values, origins, providers)
+    if kept is not None and stamps is not None and all(map(_may_be_kept, user_entries)):
+        _keep(kept, stamps, user_entries, vault_entries)
+    return Settings(**values, providers=providers, origins=origins, warnings=tuple(warnings))
+
+
+def _check_provider(
+    values: dict[str, Any], origins: dict[str, str], providers: dict[str, Provider]
+) -> None:
     default = values.get("default_provider", OFFLINE)
     if default != OFFLINE and default not in providers:
         known_names = ", ".join((OFFLINE, *sorted(providers)))
@@ -353,9 +387,18 @@ def load(
             f"{origins['ai.default_provider']}: ai.default_provider: there is no provider "
             f"{default!r}. Known: {known_names}{_nearest(default, [OFFLINE, *providers])}"
         )
-    if kept is not None and stamps is not None and all(map(_may_be_kept, user_entries)):
-        _keep(kept, stamps, user_entries, vault_entries)
-    return Settings(**values, providers=providers, origins=origins, warnings=tuple(warnings))
+
+
+def _put(
+    setting: Setting, text: str, where: str, values: dict[str, Any], origins: dict[str, str]
+) -> None:
+    if setting.field is not None:
+        values[setting.field] = _read(setting.kind, text, where, setting.key)
+    if setting.field == "resume_window":
+        # it has two names: the origin is that of the value in force
+        origins.pop("ai.session_continue_minutes", None)
+        origins["ai.sessions.resume_window"] = where
+    origins[setting.key] = where
 
 
 def _allowed_in_vault(entry: Entry, path: str, warnings: list[str]) -> bool:
@@ -378,8 +421,8 @@ def _take(
     values: dict[str, Any],
     origins: dict[str, str],
     providers: dict[str, Provider],
+    seen: Seen,
 ) -> None:
-    seen: dict[str, Entry] = {}
     for entry in entries:
         where = f"{path}:{entry.line}"
         if entry.key.startswith("ai.providers."):
@@ -391,15 +434,16 @@ def _take(
                 f"{where}: {entry.key}: there is no such setting"
                 f"{_nearest(entry.key, BY_KEY)}\nAll settings: vault-sessions config show"
             )
+        _put(setting, entry.text, where, values, origins)
         if setting.field is not None:
-            values[setting.field] = _read(setting.kind, entry.text, where, entry.key)
-            if other := seen.get(setting.field):
+            there, other = seen.get(setting.field, (None, entry))
+            if there == path or other.key != entry.key:
+                place = f"line {other.line}" if there == path else f"{there}:{other.line}"
                 raise ConfigError(
-                    f"{where}: {entry.key} and {other.key} (line {other.line}) say the same "
+                    f"{where}: {entry.key} and {other.key} ({place}) say the same "
                     f"thing; keep one of them."
                 )
-            seen[setting.field] = entry
-        origins[entry.key] = where
+            seen[setting.field] = (path, entry)
 
 
 def _take_provider(entry: Entry, where: str, providers: dict[str, Provider]) -> None:
@@ -413,13 +457,13 @@ def _take_provider(entry: Entry, where: str, providers: dict[str, Provider]) -> 
             f"{where}: {entry.key}: a provider has no such field"
             f"{_nearest(rest[0], PROVIDER_FIELDS)}"
         )
+    if header and not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
+        raise ConfigError(f"{where}: {entry.key}: that can't be the name of a header.")
     value = _read(kind, entry.text, where, entry.key)
     provider = providers.get(name) or Provider(_read(_NAME, name, where, entry.key))
     if header:
         others = [pair for pair in provider.extra_headers if pair[0] != header]
         providers[name] = provider._replace(extra_headers=(*others, (header, value)))
-    elif field == "timeout_seconds":
-        providers[name] = provider._replace(timeout_seconds=float(value))
     else:
         providers[name] = provider._replace(**{field: value})
 
@@ -563,8 +607,9 @@ def _flatten(node: Any, prefix: str, entries: list[Entry]) -> None:
 # --- changing ------------------------------------------------------------------------------------
 
 
-def set_value(path: str, key: str, text: str) -> None:
-    """Set one key in the user's settings file; every other byte of it stays.
+def set_value(path: str, key: str, text: str) -> str:
+    """Set one key in the user's settings file; every other byte of it stays. Returns the text as
+    it stands there: a path is made absolute.
 
     Raises ConfigError for an unknown key, a bad value, or a file that must be edited by hand.
     """
@@ -573,13 +618,43 @@ def set_value(path: str, key: str, text: str) -> None:
     elif key not in BY_KEY:
         raise ConfigError(f"{key}: there is no such setting{_nearest(key, BY_KEY)}")
     else:
-        _read(BY_KEY[key].kind, text, "config set", key)
-    target = os.path.realpath(path)
+        value = _read(BY_KEY[key].kind, text, "config set", key)
+        text = value if BY_KEY[key].kind is _PATH else text
     try:
-        atomic.make_folder(os.path.dirname(target))
-        before = atomic.read_file(target)[0] if os.path.exists(target) else b""
+        f"{key}{text}".encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{key}: a settings file can't hold what is not UTF-8 text.") from None
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    try:
+        atomic.make_folder(folder)
+        with _alone(folder):
+            while not _set_once(path, target, key, text):
+                pass
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {error.strerror}. Nothing was changed.") from error
+    return text
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """One ``config set`` after the other, where the file system can."""
+    import fcntl
+
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _set_once(path: str, target: str, key: str, text: str) -> bool:
+    """False: the file was changed while we wrote, so it has to be read again."""
+    before, state = b"", None
+    with suppress(FileNotFoundError):
+        before, state = atomic.read_file(target)
     try:
         known = [entry for entry in parse_yaml(before) if entry.key != key]
     except ConfigError as error:
@@ -594,10 +669,19 @@ def set_value(path: str, key: str, text: str) -> None:
         raise ConfigError(
             f"{path}: {key} can't be set without rewriting the file; edit it by hand."
         )
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    providers = dict(PRESETS)
     try:
-        atomic.replace_file(target, after)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}. Nothing was changed.") from error
+        _take(written, path, values, origins, providers, {})
+        _check_provider(values, origins, providers)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (nothing was changed)") from error
+    try:
+        atomic.replace_file(target, after, must_be=state)
+    except atomic.FileChanged:
+        return False
+    return True
 
 
 def _with_value(text: str, keys: list[str], value: str) -> str:

@@ -313,7 +313,7 @@ class Workspace:
             self._keeper.reconcile()
             other = self._keeper.ask(lambda mirror: queries.named(mirror, name, session.id))
             if other is not None:
-                raise NameTaken(f"{name!r} is the name or the id of {other} already.")
+                raise NameTaken(f"{name!r} is the name of {other} already (or its id).")
             self._change_meta(session.id, {"name": name})
         return self.find(session.id)
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from vault_sessions.errors import ContextTooLong, ProviderError, ProviderUnusable
+from vault_sessions.formats.display import shown_url
 from vault_sessions.model import LOCAL, Provider
 
 TRIES = 4
@@ -146,10 +147,15 @@ def stream(
 
             def receive(piece: str, pieces: list[str] = pieces) -> None:
                 pieces.append(piece)
-                on_text(piece)
+                try:
+                    on_text(piece)
+                except Exception as error:
+                    raise _NotHeard(error) from error
 
             try:
                 return _stream_once(client, call, body, receive)
+            except _NotHeard as failed:
+                raise failed.error from None
             except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
                 failures += 1
                 wait = None if pieces or failures == TRIES else _wait_before(error, failures)
@@ -196,6 +202,14 @@ def _stream_once(
     return Reply("".join(pieces), model, usage, tuple(calls[i] for i in sorted(calls)))
 
 
+class _NotHeard(Exception):
+    """The listener failed: neither the server's fault nor ours."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 class _Broken(ValueError):
     """The stream ended without its end."""
 
@@ -236,10 +250,10 @@ def _client(call: Call) -> Any:
     import openai
 
     provider = call.provider
-    host = urlsplit(provider.base_url or "").hostname
     with _ENVIRONMENT:
         hidden = {name: os.environ.pop(name) for name in list(os.environ) if _is_openai(name)}
         try:
+            host = urlsplit(provider.base_url or "").hostname
             http = httpx2.Client(
                 # a proxy is for servers elsewhere: one on this machine is reached directly
                 trust_env=host not in ("127.0.0.1", "localhost", "::1"),
@@ -255,10 +269,17 @@ def _client(call: Call) -> Any:
                 default_headers=dict(provider.extra_headers),
                 http_client=http,
             )
-        except (OSError, ValueError, openai.OpenAIError) as error:
-            raise ProviderUnusable(f"{provider.name} can't be called: {error}") from error
+        except (OSError, ValueError, httpx2.InvalidURL, openai.OpenAIError) as error:
+            said = _without_secrets(str(error), provider)
+            raise ProviderUnusable(f"{provider.name} can't be called: {said}") from error
         finally:
             os.environ.update(hidden)
+
+
+def _without_secrets(text: str, provider: Provider) -> str:
+    """The text with the provider's address as it may be shown."""
+    url = provider.base_url
+    return text.replace(url, shown_url(url)) if url else text
 
 
 def _is_openai(name: str) -> bool:
@@ -304,8 +325,9 @@ def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
     """
     import openai
 
-    name, where = call.provider.name, call.provider.base_url
-    said = _said(error).replace(call.key, "…") if call.key != _PLACEHOLDER else _said(error)
+    name, where = call.provider.name, shown_url(call.provider.base_url or "")
+    said = _without_secrets(_said(error), call.provider)
+    said = said.replace(call.key, "…") if call.key != _PLACEHOLDER else said
     if _is_too_long(error, said):
         kind = ProviderError if begun else ContextTooLong
         raise kind(
@@ -317,7 +339,7 @@ def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
         do = f"Try again, or raise ai.providers.{name}.timeout_seconds in your settings."
     elif isinstance(error, openai.APIConnectionError):
         cause = error.__cause__
-        reason = str(cause) if cause is not None and str(cause) else "connection lost"
+        reason = _without_secrets(str(cause or ""), call.provider) or "connection lost"
         what = f"Can't reach {name} at {where}: {reason}."
         do = "Is it running?" if name in LOCAL else "Check its base_url and your network."
         do = _AGAIN if begun else do

@@ -31,6 +31,10 @@ COMMANDS = {
 }
 
 
+class _ReaderLeft(Exception):
+    """A broken pipe, hidden from click, which would end the program with code 1."""
+
+
 class Root(click.Group):
     """The program; knows its commands' names without importing them."""
 
@@ -46,8 +50,22 @@ class Root(click.Group):
 
         module = import_module(f"vault_sessions.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
-        add_global_options(command)
+        add_global_options(command, cmd_name)
         return command
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """As click does it, but for a reader who has left."""
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError as error:
+            raise _ReaderLeft from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it, but for a reader who has left."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderLeft from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
@@ -72,7 +90,6 @@ class Root(click.Group):
     cls=Root,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "auto_envvar_prefix": "VAULT_SESSIONS",
         "max_content_width": 100,
     },
     no_args_is_help=True,
@@ -91,6 +108,7 @@ def run(args: list[str] | None = None) -> int:
     """Run the program and return its exit code; every foreseen failure is one line on stderr."""
     import os
 
+    _mend_streams()
     door = Door()
     try:
         try:
@@ -99,7 +117,7 @@ def run(args: list[str] | None = None) -> int:
             return code if isinstance(code, int) else 0
         finally:
             close_door(door)
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderLeft):
         # the reader has left; keep the interpreter from complaining about it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -118,6 +136,23 @@ def run(args: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
         return 1
+
+
+def _mend_streams() -> None:
+    """A stream that was closed for us is the null device; what can't be encoded is escaped."""
+    import os
+
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # the lowest free number is that of the stream: no file of the vault may get it
+            null = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(null, True)
+            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        kind = (getattr(stream, "encoding", None), getattr(stream, "errors", None))
+        # with surrogateescape a path that is no UTF-8 is printed as it is
+        if hasattr(stream, "reconfigure") and kind != ("utf-8", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _show(error: click.ClickException) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vault_sessions.formats.display import safe, safe_json
+from vault_sessions.formats.display import safe, safe_json, safe_line
+
+MAX_LIMIT = 2**31 - 1
+"""The most that a ``--limit`` may be."""
+
+_GIVEN_ONLY = {"--yes", "--force", "--overwrite", "--fix", "--purge", "--version"}
+"""Options that no variable can set: what they allow is allowed each time anew."""
 
 if TYPE_CHECKING:
     from vault_sessions.model import Session
@@ -55,29 +62,40 @@ def close_door(door: Door) -> None:
 pass_door = click.make_pass_decorator(Door, ensure=True)
 
 
-def add_global_options(command: click.Command) -> None:
-    """Let ``--vault``, ``-v`` and ``-q`` stand before and after every command."""
+def add_global_options(command: click.Command, *path: str) -> None:
+    """Let ``--vault``, ``-v`` and ``-q`` stand before and after every command, and every option
+    of the command at ``path`` be given as a variable, named after its long flag."""
     if any(parameter.name == "vault" for parameter in command.params):
         return
-    root = command.name == "main"
 
     def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value == "":  # an empty variable of the shell, not the place we are in
+            raise click.BadParameter("it is empty.", ctx, parameter)
         if value not in (None, False):
             setattr(ctx.ensure_object(Door), str(parameter.name), value)
 
+    for option in command.params:
+        if isinstance(option, click.Option):
+            option.envvar = _variable(option, path)
     for names, options in (
         (["--vault"], {"metavar": "DIR", "help": "The vault to work on."}),
         (["-v", "--verbose"], {"is_flag": True, "help": "Say more."}),
         (["-q", "--quiet"], {"is_flag": True, "help": "Say less."}),
     ):
-        command.params.append(
-            click.Option(
-                names, callback=keep, expose_value=False, allow_from_autoenv=root, **options
-            )
-        )
+        added = click.Option(names, callback=keep, expose_value=False, **options)
+        if not path:
+            added.envvar = _variable(added, path)
+        command.params.append(added)
     if isinstance(command, click.Group):
-        for sub in command.commands.values():
-            add_global_options(sub)
+        for name, sub in command.commands.items():
+            add_global_options(sub, *path, name)
+
+
+def _variable(option: click.Option, path: tuple[str, ...]) -> str | None:
+    flag = max(option.opts, key=len)
+    if flag in _GIVEN_ONLY:
+        return None
+    return "_".join(("vault_sessions", *path, flag.strip("-"))).replace("-", "_").upper()
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -87,13 +105,22 @@ def print_json(document: Any) -> None:
     """One JSON document on stdout; nothing in it can control a terminal."""
     import orjson
 
-    data = safe_json(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-    sys.stdout.write(data.decode() + "\n")
+    text = safe_json(orjson.dumps(document, option=orjson.OPT_INDENT_2)).decode()
+    if not (sys.stdout.encoding or "utf-8").lower().startswith("utf"):
+        import json
+
+        text = json.dumps(json.loads(text), indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def say(text: str) -> None:
     """A result for a person, on stdout."""
     sys.stdout.write(safe(text) + "\n")
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text in bold, dim or a colour; as it is where the person wants none (NO_COLOR)."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
 def on_terminal() -> bool:
@@ -146,14 +173,15 @@ class SessionName(NameType):
         from vault_sessions.errors import VaultSessionsError
         from vault_sessions.workspace import Workspace
 
+        door = ctx.find_object(Door)
         try:
-            with Workspace.open(ctx.find_root().params.get("vault")) as workspace:
+            with Workspace.open(door.vault if door else None) as workspace:
                 sessions = workspace.list()
         except (VaultSessionsError, OSError):
             return []
         key = incomplete.casefold()
         return [
-            CompletionItem(s.name or s.id, help=s.topic or "")
+            CompletionItem(safe_line(s.name or s.id), help=safe_line(s.topic or ""))
             for s in sessions
             if (s.name or s.id).casefold().startswith(key)
         ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vault_sessions.cli.door import Door, json_option, pass_door, print_json, say
+from vault_sessions.cli.door import MAX_LIMIT, Door, json_option, pass_door, print_json, say
 
 
 @click.group("memory")
@@ -42,7 +42,7 @@ def show_command(door: Door, what: str | None, as_json: bool) -> None:
 
 @memory_command.command("search")
 @click.argument("query")
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(0, MAX_LIMIT), default=20, show_default=True)
 @json_option
 @pass_door
 def search_command(door: Door, query: str, limit: int, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vault_sessions.cli.door import (
+    MAX_LIMIT,
     Door,
     SessionName,
     Since,
@@ -16,6 +17,7 @@ from vault_sessions.cli.door import (
     on_terminal,
     pass_door,
     print_json,
+    styled,
 )
 from vault_sessions.formats.display import safe_line
 from vault_sessions.formats.times import local_time
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--role", type=click.Choice(["user", "assistant", "system", "tool"]))
 @click.option("--since", type=Since(), help="Only what was said since (24h 7d 2w 3m 2026-11-21).")
 @click.option("--session", type=SessionName(), metavar="S", help="Only in this session.")
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(0, MAX_LIMIT), default=20, show_default=True)
 @json_option
 @pass_door
 def search_command(
@@ -75,11 +77,11 @@ def print_hits(hits: list[Hit], as_json: bool) -> None:
         print_json([hit_fields(hit) for hit in hits])
         return
     for hit in hits:
-        where = f"{hit.path}:{hit.line}"
+        where = f"{safe_line(hit.path)}:{hit.line}"
         if on_terminal():
             title = safe_line(hit.name or hit.topic or hit.section or hit.session_id or hit.kind)
             said = " · ".join(part for part in (local_time(hit.created_at), hit.role) if part)
-            click.echo(f"{click.style(title, bold=True)}  {said}  {click.style(where, dim=True)}")
+            click.echo(f"{styled(title, bold=True)}  {said}  {styled(where, dim=True)}")
             click.echo(f"    {safe_line(hit.snippet)}")
         else:
             sys.stdout.write(f"{where}: {safe_line(hit.snippet)}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from vault_sessions import atomic
 from vault_sessions.cli.door import (
+    MAX_LIMIT,
     Door,
     SessionName,
     Since,
@@ -19,6 +21,7 @@ from vault_sessions.cli.door import (
     print_json,
     say,
     session_fields,
+    styled,
 )
 from vault_sessions.formats.display import fit, safe, safe_line, width
 from vault_sessions.formats.times import format_time, local_time
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 @click.command("list")
 @click.option("--provider", metavar="P", help="Only sessions with this provider.")
 @click.option("--since", type=Since(), help="Only those active since (24h 7d 2w 3m 2026-11-21).")
-@click.option("--limit", type=click.IntRange(0, 2**31 - 1), metavar="N", help="At most so many.")
+@click.option("--limit", type=click.IntRange(0, MAX_LIMIT), metavar="N", help="At most so many.")
 @click.option(
     "--sort",
     type=click.Choice(["updated", "created", "name", "messages"]),
@@ -107,7 +110,7 @@ def _print_table(sessions: list[Session]) -> None:
             for i, cell in enumerate(cells)
         ]
         line = "  ".join(padded).rstrip()
-        click.echo(click.style(line, bold=True) if row is heads else line)
+        click.echo(styled(line, bold=True) if row is heads else line)
     click.echo("● open   … ending   ! has problems")
 
 
@@ -118,7 +121,9 @@ def _mark(session: Session) -> str:
 
 @click.command("show")
 @click.argument("session", type=SessionName())
-@click.option("--last", type=click.IntRange(min=0), metavar="N", help="Only the last N messages.")
+@click.option(
+    "--last", type=click.IntRange(0, MAX_LIMIT), metavar="N", help="Only the last N messages."
+)
 @click.option("--all-branches", is_flag=True, help="Every message of the file, in its order.")
 @click.option("--raw", is_flag=True, help="The transcript's bytes, as they are.")
 @json_option
@@ -167,16 +172,20 @@ def _as_json(shown: Shown, messages: list[Message]) -> dict[str, Any]:
             for message in messages
         ],
         "compactions": [compaction._asdict() for compaction in shown.meta.compactions],
-        "problem_list": [
-            {
-                "line": found.line,
-                "column": found.column,
-                "code": found.code,
-                "message": found.message,
-            }
-            for _, found in shown.problems
-        ],
+        "problem_list": _problem_list(shown),
     }
+
+
+def _problem_list(shown: Shown) -> list[dict[str, Any]]:
+    return [
+        {
+            "line": found.line,
+            "column": found.column,
+            "code": found.code,
+            "message": found.message,
+        }
+        for _, found in shown.problems
+    ]
 
 
 def _problem_line(path: str, found: Problem) -> str:
@@ -239,7 +248,8 @@ def _render(shown: Shown, messages: list[Message]) -> None:
     from rich.rule import Rule
     from rich.text import Text
 
-    console = Console()
+    plain = bool(os.environ.get("NO_COLOR"))
+    console = Console(color_system=None) if plain else Console()
     title, made = _heading(shown)
     console.print(Text(title, style="bold"))
     console.print(Text(made, style="dim"))
@@ -285,8 +295,9 @@ def path_command(door: Door, session: str, as_json: bool) -> None:
 
 @click.command("edit")
 @click.argument("session", type=SessionName())
+@json_option
 @pass_door
-def edit_command(door: Door, session: str) -> None:
+def edit_command(door: Door, session: str, as_json: bool) -> None:
     """Open a transcript in $EDITOR, then say what changed and which lines have problems."""
     workspace = door.workspace
     before = workspace.show(session)
@@ -299,6 +310,10 @@ def edit_command(door: Door, session: str) -> None:
     new = {m.id: m.fields for m in after.transcript.messages}
     changed = sum(1 for key in old.keys() & new.keys() if old[key] != new[key])
     added, removed = len(new.keys() - old.keys()), len(old.keys() - new.keys())
+    if as_json:
+        counts = {"changed": changed, "added": added, "removed": removed}
+        print_json({**counts, "problem_list": _problem_list(after)})
+        return
     parts = [
         f"{count} {what}"
         for count, what in ((changed, "changed"), (added, "added"), (removed, "removed"))
@@ -310,7 +325,6 @@ def edit_command(door: Door, session: str) -> None:
 
 
 def _run_editor(path: str) -> None:
-    import os
     import shlex
     import subprocess
 

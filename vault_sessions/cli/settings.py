@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vault_sessions.cli.door import Door, json_option, pass_door, print_json, say
+from vault_sessions.formats.display import shown_url
 
 
 @click.group("config")
@@ -88,7 +89,7 @@ def _provider(provider: Any) -> dict[str, Any]:
         key = "key from a command" if provider.api_key_command else "no key needed"
     return {
         "name": provider.name,
-        "base_url": provider.base_url,
+        "base_url": shown_url(provider.base_url) if provider.base_url else None,
         "model": provider.model,
         "key": key,
         "timeout_seconds": provider.timeout_seconds,
@@ -102,16 +103,14 @@ def _provider(provider: Any) -> dict[str, Any]:
 @pass_door
 def path_command(door: Door, as_json: bool) -> None:
     """Where your own settings file is, and the vault's."""
-    from vault_sessions.errors import VaultError
-    from vault_sessions.vault import SETTINGS
+    from vault_sessions.vault import SETTINGS, find_vault, open_vault
     from vault_sessions.workspace import user_settings
 
-    paths = {"user": user_settings(), "vault": None}
-    try:
-        paths["vault"] = door.workspace.vault.absolute(SETTINGS)
-    except VaultError:
-        if door.vault:
-            raise
+    # without reading settings: this is asked for when they are wrong
+    paths: dict[str, str | None] = {"user": user_settings(), "vault": None}
+    folder = os.environ.get("VAULT_SESSIONS_FOLDER") or "atlas"
+    if root := door.vault or find_vault(os.getcwd(), folder):
+        paths["vault"] = open_vault(root, folder).absolute(SETTINGS)
     if as_json:
         print_json(paths)
         return
@@ -130,7 +129,7 @@ def set_command(door: Door, key: str, value: str, as_json: bool) -> None:
     from vault_sessions.config import set_value
     from vault_sessions.workspace import user_settings
 
-    set_value(user_settings(), key, value)
+    value = set_value(user_settings(), key, value)
     if as_json:
         print_json({"key": key, "value": value, "path": user_settings()})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from vault_sessions.cli.door import Door
@@ -66,7 +67,7 @@ def hint_providers(door: Door) -> None:
 
 def waiting(door: Door) -> Any:
     """Tells of a retry before it is waited for."""
-    return lambda seconds, why: door.note(f"({why}; trying again in {seconds:.0f} s)")
+    return lambda seconds, why: door.note(f"({why}; trying again in {max(1, ceil(seconds))} s)")
 
 
 def session_line(turn: Turn, conversation: Conversation) -> str:

@@ -20,6 +20,8 @@ def init_command(door: Door, directory: str, as_json: bool) -> None:
     """Make a vault in DIR (here, if none is given), or what it lacks. Changes nothing there is."""
     from vault_sessions.vault import make_vault
 
+    if not directory:  # an empty variable of the shell, not the place we are in
+        raise click.UsageError("DIR is empty.")
     folder = os.environ.get("VAULT_SESSIONS_FOLDER") or "atlas"
     root = door.vault if directory == "." and door.vault else directory
     made = make_vault(root, folder)

@@ -46,6 +46,13 @@ def safe_json(document: bytes) -> bytes:
     return _SINGLE.sub(escape, document.decode()).encode()
 
 
+def shown_url(url: str) -> str:
+    """A URL without what may be secret in it: user and password, query and fragment."""
+    scheme, mark, rest = re.split("[?#]", url, maxsplit=1)[0].partition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme + mark + authority.rpartition("@")[2] + slash + path
+
+
 def width(text: str) -> int:
     """How many columns a safe line takes on a terminal."""
     if text.isascii():
