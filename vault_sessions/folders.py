@@ -1,6 +1,6 @@
 """Where the user's own folders are: settings, cache (the mirror) and state (locks, leases, log).
 
-The same places as platformdirs gives (a test compares them), without the 11 ms that its import
+The same places as platformdirs gives (a test compares them), without the 7 ms that its import
 costs every start. Each vault has a sub-folder of the cache and of the state, named after its real
 path.
 """

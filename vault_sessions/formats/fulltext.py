@@ -150,7 +150,7 @@ def _quoted(text: str, prefix: bool) -> str:
 def cut_snippet(text: str, words: tuple[str, ...], width: int = 160) -> str:
     """The part of a text around the first of the words that stands in it, as one line.
 
-    (The index's own snippets are found by reading the whole text once more: 20 times slower.)
+    (The index's own snippets read the whole text once more: three quarters of a search.)
     """
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
     at = _first_place(plain.casefold(), words)
