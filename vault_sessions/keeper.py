@@ -7,7 +7,7 @@ none can be kept: in memory. Busy: what was to be mirrored waits for the next ti
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
 from vault_sessions.formats.names import storable
 from vault_sessions.mirror import store
 from vault_sessions.mirror.store import Mirror
+from vault_sessions.sync import Changes
 from vault_sessions.vault import Vault
 
 T = TypeVar("T")
@@ -87,28 +88,32 @@ class Keeper:
 
     # --- keeping it fresh ---
 
-    def reconcile(self) -> None:
-        """Make the mirror what the files say now."""
+    def reconcile(self, sure: Collection[str] | None = None) -> Changes | None:
+        """Make the mirror what the files say now. What changed; None if that can't be said.
+
+        ``sure`` as in ``sync``.
+        """
         mirror = self._opened()
         started = self._clock()
         try:
-            changes = sync.sync(self._vault, mirror, started, wait_ms=WAIT_MS)
+            changes = sync.sync(self._vault, mirror, started, sure=sure, wait_ms=WAIT_MS)
         except MirrorBusy:
             self._say("Another program is writing to the mirror; what changed just now is missing.")
-            return
+            return None
         except MirrorDamaged as reason:
             self._replace(str(reason))
-            return
+            return None
         except MirrorError as error:
             self.close()
             self._mirror = self._in_memory(str(error))
-            return
+            return None
         self._later.clear()
         took = self._clock() - started
         self._look_again = started + (took * SHARE if took > QUICK else timedelta(0))
         if changes.halted and changes.halted != self._halted:
             self._say(f"Warning: {changes.halted}")
         self._halted = changes.halted
+        return changes
 
     def saved(self, session_id: str, where: Appended | None, line: bytes) -> None:
         """Mirror what was just written: a line of a transcript, or (``where`` None) its metadata.

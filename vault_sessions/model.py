@@ -288,3 +288,19 @@ OFFLINE = "offline"
 
 LOCAL = ("ollama", "lmstudio", "llamacpp")
 """Providers that are a server on this machine: no key, and the model is the server's first."""
+
+
+class Loss(NamedTuple):
+    """Messages that vanished from the end of a transcript; kept in the state folder for 30 days.
+
+    ``lines``: each one's id and its line without the newline, in order; ``after``: the ids that
+    stood before them (100 at most, the nearest last). ``status``: ``open`` is a problem,
+    ``waiting`` is decided when git is done or the conflict copy that has them is gone, ``settled``
+    is only kept.
+    """
+
+    session_id: str
+    at: str
+    lines: tuple[tuple[str, bytes], ...]
+    after: tuple[str, ...]
+    status: Literal["open", "waiting", "settled"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -28,12 +28,14 @@ class Changes(NamedTuple):
     """What a sync found: sessions and memory files that changed, sessions that are gone.
 
     ``halted``: too much is gone at once, nothing was done; the text says what to do.
+    ``vanished``: files that are not there, which does not count yet (see ``sync``).
     """
 
     sessions: tuple[str, ...] = ()
     memory: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     halted: str | None = None
+    vanished: tuple[str, ...] = ()
 
 
 def sync(
@@ -42,15 +44,26 @@ def sync(
     now: datetime,
     paths: Iterable[str] | None = None,
     *,
+    sure: Collection[str] | None = None,
     wait_ms: int = 5000,
 ) -> Changes:
     """Make the mirror what the files say, looking at ``paths`` (from the root) or at all.
 
-    Nothing is opened or written when no stamp differs. Raises MirrorBusy, MirrorDamaged.
+    ``sure``: of the files that are not there only these are taken as deleted, the others are left
+    as they were and named in ``vanished`` (an editor may be about to put the new one in its place).
+    None: all. Nothing is opened or written when no stamp differs. Raises MirrorBusy, MirrorDamaged.
     """
     if paths is not None:
         with mirror.transaction(wait_ms):
-            return _refresh(vault, mirror, now, set(paths))
+            wanted, vanished = set(paths), set[str]()
+            if sure is not None:
+                vanished = {
+                    path
+                    for path in wanted.difference(sure)
+                    if mirror.file(path) and not os.path.lexists(vault.absolute(path))
+                }
+            changes = _refresh(vault, mirror, now, wanted - vanished)
+            return changes._replace(vanished=tuple(sorted(vanished)))
     seen = scan.look(vault)
     digest = seen.digest()
     if mirror.info("digest") == digest and not (again := mirror.unsure()):
@@ -62,9 +75,10 @@ def sync(
         gone = [path for path in known if path not in present]
         if halted := _too_much_gone(vault, mirror, now, known, gone, seen.folders_there):
             return Changes(halted=halted)
-        changes = _refresh(vault, mirror, now, {*changed, *gone, *again})
-        mirror.note("digest", digest)
-    return changes
+        vanished = set() if sure is None else set(gone).difference(sure)
+        changes = _refresh(vault, mirror, now, {*changed, *gone, *again} - vanished)
+        mirror.note("digest", None if vanished else digest)
+    return changes._replace(vanished=tuple(sorted(vanished)))
 
 
 def rebuild(
