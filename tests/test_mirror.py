@@ -656,3 +656,14 @@ def test_a_folder_that_is_missing_is_never_believed(home: Home, said: Listener) 
         workspace.sync()
         assert len(workspace.list()) == 6
     assert [text.startswith("Warning: ") for text in said] == [False, True, True]
+
+
+def test_an_edit_behind_a_link_inside_the_vault_is_seen(home: Home) -> None:
+    """facts.md may be a link to a note elsewhere in the vault, where it is edited."""
+    note = home.vault / "facts of mine.md"
+    note.write_text("## Facts\n- likes quinces\n")
+    (home.vault / "atlas/memory/long-term/facts.md").symlink_to(note)
+    assert "quinces" in home.output("search", "quinces")
+    note.write_text("## Facts\n- likes pears\n")
+    assert "pears" in home.output("search", "pears")
+    assert home.output("search", "quinces") == ""

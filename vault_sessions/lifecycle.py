@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import sleep
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from vault_sessions import guard
 from vault_sessions import vault as vaults
 from vault_sessions.atomic import Appended, same_state
 from vault_sessions.config import Settings
@@ -26,10 +28,12 @@ from vault_sessions.errors import (
 from vault_sessions.formats.ids import new_session_id, uuid7
 from vault_sessions.formats.memory import Skill, read_document, read_skill, section_text
 from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.names import copy_name
 from vault_sessions.formats.times import format_time
-from vault_sessions.formats.transcript import active_branch, parse
+from vault_sessions.formats.transcript import active_branch, message_line, parse
 from vault_sessions.model import OFFLINE, Hit, Message, Meta, Session
-from vault_sessions.rules import compaction, context
+from vault_sessions.rules import compaction, context, missing
+from vault_sessions.rules.missing import Chat
 from vault_sessions.rules.resume import Candidate, Place
 from vault_sessions.state import NAMES, Lease, State
 from vault_sessions.vault import Vault
@@ -53,8 +57,8 @@ class Desk(NamedTuple):
     """What a conversation works with: the vault, this machine's state, clock, chance and ears.
 
     ``recall(question, session_id)`` finds passages outside that session; ``named(name)`` the id of
-    the session that has that name now; ``saved`` hears of every
-    write; ``invocation_id`` names this run of the program; ``skills`` are folders of skill files.
+    the session that has that name now; ``saved`` hears of every write; ``ask`` puts a question to
+    the person (yes, where there is none); ``invocation_id`` names this run of the program.
     """
 
     vault: Vault
@@ -68,6 +72,7 @@ class Desk(NamedTuple):
     recall: Callable[[str, str | None], list[Hit]]
     named: Callable[[str], str | None]
     saved: Callable[[Saved], None]
+    ask: Callable[[str], bool]
     user_skills: str
 
 
@@ -75,7 +80,9 @@ class Desk(NamedTuple):
 class Conversation:
     """An open conversation. ``session_id`` None: nothing has been said yet, no file is there.
 
-    ``messages`` as last read or written; ``seen`` is the file's state at that time.
+    ``messages`` as last read or written; ``seen`` is the file's state at that time. ``own``: the
+    ids of what was said here, ``newest`` the last of them; ``put_back``: those of what was put
+    back, which is done once.
     """
 
     provider: str
@@ -90,6 +97,9 @@ class Conversation:
     seen: os.stat_result | None = None
     lease: Lease | None = None
     switched: bool = False
+    own: set[str] = field(default_factory=set)
+    newest: str | None = None
+    put_back: set[str] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
 
 
@@ -247,7 +257,7 @@ def list_skills(desk: Desk) -> dict[str, Skill]:
     own = Vault(os.path.realpath(desk.user_skills), "")
     for vault, folder in ((own, "."), (desk.vault, desk.vault.skills)):
         for name in sorted(vaults.list_names(vault, folder)):
-            if name.endswith(".md") and not name.startswith("."):
+            if name.endswith(".md") and not name.startswith(".") and not _is_copy(name):
                 with suppress(VaultError):  # a link out of the vault, say, is no skill
                     data = vaults.read_bytes(vault, f"{folder}/{name}")
                     if data is not None:
@@ -309,6 +319,8 @@ def _keep_answer(
     status: str | None,
 ) -> None:
     if text:
+        if conversation.session_id is not None and not conversation.private:
+            _look_again(desk, conversation)
         own = {"provider": conversation.provider, "model": model, "usage": usage, "status": status}
         _say(desk, conversation, {"role": "assistant", "content": text}, own)
 
@@ -322,18 +334,164 @@ def refresh(desk: Desk, conversation: Conversation) -> None:
         now = os.lstat(path)
     except FileNotFoundError:
         if conversation.seen is not None:
-            _begin_again(conversation)
+            _reread(desk, conversation, conversation.messages)
         return
-    if conversation.seen is not None and same_state(now, conversation.seen):
+    if conversation.seen is None or not same_state(now, conversation.seen):
+        _reread(desk, conversation, conversation.messages)
+
+
+def _look_again(desk: Desk, conversation: Conversation) -> None:
+    """As ``refresh``, but nothing is done about a file that is gone."""
+    path = desk.vault.absolute(desk.vault.transcript(conversation.session_id or ""))
+    with suppress(FileNotFoundError):
+        now = os.lstat(path)
+        if conversation.seen is not None and not same_state(now, conversation.seen):
+            _reread(desk, conversation, conversation.messages)
+
+
+def _reread(
+    desk: Desk, conversation: Conversation, before: list[Message], new: Message | None = None
+) -> None:
+    """Read a transcript that somebody else has changed, and say what changed.
+
+    Messages that vanished from its end are kept, and perhaps put back. ``before``: the messages as
+    last seen; ``new`` was written behind them just now.
+    """
+    data, is_quiet = _read_at_rest(desk, conversation, before, new)
+    if data is None:
+        _begin_again(conversation)
         return
-    before = {message.id: message.text for message in conversation.messages}
-    _read(desk, conversation)
-    after = {message.id: message.text for message in conversation.messages}
-    changed = sum(1 for key, text in after.items() if before.get(key) != text)
-    changed += sum(1 for key in before if key not in after)
+    gone = _vanished(conversation, before, new, data)
+    if gone and _guard(desk, conversation, before, gone, _Reading(data, is_quiet)):
+        _read(desk, conversation)
+    known = {message.id: message.text for message in before}
+    if new is not None:
+        known[new.id] = new.text
+    changed = _count_changes(known, {m.id: m.text for m in conversation.messages})
     if changed:
         plural = "s" if changed > 1 else ""
         conversation.notices.append(f"{changed} message{plural} changed on disk.")
+
+
+def _count_changes(before: dict[str, str], after: dict[str, str]) -> int:
+    """How many messages were edited, added or taken out. A line without an id of its own has
+    another one when it is edited."""
+    edited = sum(1 for name, text in after.items() if before.get(name, text) != text)
+    added, gone = after.keys() - before.keys(), before.keys() - after.keys()
+    same = min(sum(name.startswith("h-") for name in names) for names in (added, gone))
+    return edited + len(added) + len(gone) - same
+
+
+# --- messages that vanish ------------------------------------------------------------------------
+
+_QUIET_SECONDS = 0.3
+_PATIENCE = 10
+_GONE_SECONDS = 2.0
+_STEP_SECONDS = 0.02
+
+
+class _Reading(NamedTuple):
+    """The bytes that were read, and whether nobody wrote to the file for a while then."""
+
+    data: bytes
+    is_quiet: bool
+
+
+def _vanished(
+    conversation: Conversation, before: list[Message], new: Message | None, data: bytes
+) -> list[Message]:
+    """The messages that are missing from the end of the file."""
+    ids_now = {message.id for message in conversation.messages}
+    known = before if new is None or new.id in ids_now else [*before, new]
+    count = missing.count_missing([message.id for message in known], data, ids_now)
+    return known[len(known) - count :]
+
+
+def _read_at_rest(
+    desk: Desk, conversation: Conversation, before: list[Message], new: Message | None
+) -> tuple[bytes | None, bool]:
+    """Read the file; where messages are missing, once nobody has written to it for 300 ms.
+
+    Whether it came to rest, too.
+    """
+    path = desk.vault.absolute(desk.vault.transcript(conversation.session_id or ""))
+    data = None
+    for _ in range(_PATIENCE):
+        data = _read(desk, conversation)
+        if data is None:
+            if not _comes_back(path):
+                return None, True
+            continue
+        if not _vanished(conversation, before, new, data):
+            return data, True
+        sleep(_QUIET_SECONDS)
+        with suppress(FileNotFoundError):
+            if conversation.seen is not None and same_state(os.lstat(path), conversation.seen):
+                return data, True
+    return data, False
+
+
+def _comes_back(path: str) -> bool:
+    """Is a file there that was not: vim and emacs, when they save, move the old one away first? It
+    counts as deleted when it is still gone at the second look."""
+    for _ in range(round(_GONE_SECONDS / _STEP_SECONDS)):
+        if os.path.lexists(path):
+            return True
+        sleep(_STEP_SECONDS)
+    return os.path.lexists(path)
+
+
+def _guard(
+    desk: Desk,
+    conversation: Conversation,
+    before: list[Message],
+    gone: list[Message],
+    reading: _Reading,
+) -> bool:
+    """Keep what vanished; put it back where it is ours and was clearly not meant to go, or where
+    the person says so. Was it put back?"""
+    session_id = conversation.session_id or ""
+    names = [message.id for message in gone]
+    lines = [(message.id, message_line(message.fields).rstrip()) for message in gone]
+    desk.saved(Saved(session_id))  # the mirror knows the lines of others as they were written
+    left = [message for message in before if message.id not in names]
+    ids = [*(message.id for message in left), *names]
+    now = [m for m in conversation.messages if m.id != conversation.newest]
+    only_end = [(m.id, m.fields) for m in now] == [(m.id, m.fields) for m in left]
+    chat = Chat(
+        conversation.own.issuperset(names),
+        not conversation.put_back.isdisjoint(names),
+        not reading.data.strip(),
+        reading.is_quiet,
+        only_end,
+    )
+    try:
+        guard.keep(desk.state, guard.loss(session_id, ids, lines, desk.now(), None))
+        decision = guard.decide_in_chat(desk.vault, desk.state, session_id, names, chat)
+        what = "1 message" if len(gone) == 1 else f"{len(gone)} messages"
+        if decision.what == "put back" or (
+            decision.what == "ask" and desk.ask(f"Put back {what}?")
+        ):
+            with desk.state.lock(session_id):
+                vaults.append_lines(desk.vault, session_id, [line for _, line in lines])
+            conversation.put_back.update(names)
+            conversation.notices.append(
+                f"Put back {what} that an older copy of the file had overwritten."
+            )
+            return True
+        if decision.what == "ask":
+            guard.settle(desk.state, session_id, names)
+        elif decision.what == "report":
+            conversation.notices.append(
+                f"{what} vanished from the end of {desk.vault.transcript(session_id)}, and "
+                f"{'is' if len(gone) == 1 else 'are'} kept: vault-sessions doctor --fix puts back, "
+                f"doctor --forget {session_id} accepts it."
+            )
+    except VaultError as error:
+        conversation.notices.append(str(error))
+    finally:
+        desk.saved(Saved(session_id))
+    return False
 
 
 def _begin_again(conversation: Conversation) -> None:
@@ -356,8 +514,10 @@ def release(conversation: Conversation) -> None:
         conversation.lease = None
 
 
-def _read(desk: Desk, conversation: Conversation) -> None:
+def _read(desk: Desk, conversation: Conversation) -> bytes | None:
+    """Read both files; the transcript's bytes, None where there is none."""
     session_id = conversation.session_id or ""
+    data = None
     try:
         data, conversation.seen = vaults.read_transcript(desk.vault, session_id)
         conversation.messages = list(parse(data).messages)
@@ -369,6 +529,7 @@ def _read(desk: Desk, conversation: Conversation) -> None:
     except VaultError as error:  # no obstacle: everything is derived
         conversation.meta = Meta()
         conversation.notices.append(str(error))
+    return data
 
 
 def _say(
@@ -415,20 +576,24 @@ def _append(
     session_id = conversation.session_id or new_session_id(now, desk.random(30))
     create = fresh or conversation.seen is None
     lease = desk.state.lease(session_id, now) if fresh else conversation.lease
-    with desk.state.lock(session_id):
-        written = b""
-        try:
-            where, written = vaults.append_message(desk.vault, session_id, line, create=create)
-        except SessionGone:
-            where = None
-        except VaultError:
-            if fresh and lease is not None:
-                lease.release()
-            raise
-        if fresh:
-            conversation.session_id, conversation.lease = session_id, lease
-        if where is not None and (fresh or fields["role"] == "user"):
-            _write_meta(desk, conversation, now, fresh)
+    path = desk.vault.absolute(desk.vault.transcript(session_id))
+    while True:
+        with desk.state.lock(session_id):
+            written = b""
+            try:
+                where, written = vaults.append_message(desk.vault, session_id, line, create=create)
+            except SessionGone:
+                where = None
+            except VaultError:
+                if fresh and lease is not None:
+                    lease.release()
+                raise
+            if fresh:
+                conversation.session_id, conversation.lease = session_id, lease
+            if where is not None and (fresh or fields["role"] == "user"):
+                _write_meta(desk, conversation, now, fresh)
+        if where is not None or not _comes_back(path):
+            break
     if where is None:
         question = conversation.messages[-1:] if fields["role"] == "assistant" else []
         _begin_again(conversation)
@@ -437,13 +602,19 @@ def _append(
         return _say(desk, conversation, fields, own)
     desk.saved(Saved(session_id, where, written))
     message = _continued(conversation, line, now)
+    before = list(conversation.messages)
     conversation.messages.append(message)
-    # somebody wrote in between: what they wrote is read before the next message
+    conversation.own.add(message.id)
+    conversation.newest = message.id
+    # somebody wrote in between: the message stands behind what they wrote, or in a file without
+    # what we had written
     undisturbed = where.before is None or (
         conversation.seen is not None and same_state(where.before, conversation.seen)
     )
     if undisturbed:
         conversation.seen = where.after
+    else:
+        _reread(desk, conversation, before, message)
     return message
 
 
@@ -519,7 +690,7 @@ def _answer(
     limits = context.Limits(
         desk.settings.max_history_messages, desk.settings.max_history_tokens, chosen.context_tokens
     )
-    material = _material(desk, conversation, found)
+    material = _material(desk, conversation, asked, found)
     prompt = context.build(material, limits)
 
     def ask() -> Reply:
@@ -546,16 +717,19 @@ def _answer(
     return reply.model, reply.usage
 
 
-def _material(desk: Desk, conversation: Conversation, found: list[Hit]) -> context.Material:
-    """What this turn's prompt is made of."""
+def _material(
+    desk: Desk, conversation: Conversation, asked: Message, found: list[Hit]
+) -> context.Material:
+    """What this turn's prompt is made of; whatever has become of the file, it ends with what was
+    asked."""
     from vault_sessions.assistant.offline import best_quotes, source
 
     vault, settings = desk.vault, desk.settings
-    branch = active_branch(conversation.messages)
-    question = branch[-1].text if branch else ""
+    branch = [m for m in active_branch(conversation.messages) if m.id != asked.id]
+    branch.append(asked)
     excerpts = [
         context.Excerpt(quote.text[:_EXCERPT_LENGTH], source(quote.hit))
-        for quote in best_quotes(question, found, EXCERPTS)
+        for quote in best_quotes(asked.text, found, EXCERPTS)
     ]
     persona = _identity(desk, conversation, "persona.md")
     snapshot = section_text(_identity(desk, conversation, "user.md"), "Snapshot")
@@ -587,9 +761,19 @@ def _identity(desk: Desk, conversation: Conversation, name: str) -> str:
     return read_document(data).body if data else ""
 
 
+def _is_copy(name: str) -> bool:
+    """Is it a conflict copy, by its name?"""
+    copy = copy_name(name)
+    return copy is not None and copy.is_certain
+
+
 def _memory_map(vault: Vault) -> list[str]:
     """The memory files there are: those by name, and the newest summaries."""
-    names = sorted(name for name in vaults.list_names(vault, vault.long_term) if name[-3:] == ".md")
+    names = sorted(
+        name
+        for name in vaults.list_names(vault, vault.long_term)
+        if name.endswith(".md") and not _is_copy(name)
+    )
     summaries = [name for name in names if name.startswith("session-")]
     lines = [f"{vault.long_term}/{name}" for name in names if not name.startswith("session-")]
     lines.append(f"{vault.identity}/user.md")

@@ -227,7 +227,7 @@ class Found(NamedTuple):
     """A session as its files are now: what ``scan`` sees and ``sync`` mirrors.
 
     ``problems`` has the path (from the vault's root) of each. ``copy_of``: it is no session but a
-    conflict copy of that one.
+    conflict copy of that one. ``data``: the transcript's bytes; None: there is none to be read.
     """
 
     session: Session
@@ -236,6 +236,7 @@ class Found(NamedTuple):
     files: tuple[FileState, ...]
     problems: tuple[tuple[str, Problem], ...]
     copy_of: str | None = None
+    data: bytes | None = None
 
 
 class Passage(NamedTuple):
@@ -296,7 +297,7 @@ class Loss(NamedTuple):
     ``lines``: each one's id and its line without the newline, in order; ``after``: the ids that
     stood before them (100 at most, the nearest last). ``status``: ``open`` is a problem,
     ``waiting`` is decided when git is done or the conflict copy that has them is gone, ``settled``
-    is only kept.
+    is only kept. ``head``: where git stood when they were last seen.
     """
 
     session_id: str
@@ -304,3 +305,4 @@ class Loss(NamedTuple):
     lines: tuple[tuple[str, bytes], ...]
     after: tuple[str, ...]
     status: Literal["open", "waiting", "settled"]
+    head: str | None = None

@@ -9,6 +9,7 @@ shown to people.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -21,9 +22,33 @@ import orjson
 from vault_sessions import atomic
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.times import format_time
+from vault_sessions.model import Loss
 
 NAMES = ".names"
 """The lock under which a name is looked up and given: names are unique in the vault."""
+
+KEPT = ".kept"
+"""The lock under which lines that vanished from a transcript are kept, put back or accepted."""
+
+
+KEPT_SECONDS = 30 * 86400
+
+
+def _kept(loss: Loss) -> dict[str, Any]:
+    lines = [[name, line.decode()] for name, line in loss.lines]
+    return {
+        "at": loss.at,
+        "lines": lines,
+        "after": loss.after,
+        "status": loss.status,
+        "head": loss.head,
+    }
+
+
+def _loss(session_id: str, kept: dict[str, Any]) -> Loss:
+    lines = tuple((str(name), str(line).encode()) for name, line in kept["lines"])
+    after = tuple(map(str, kept["after"]))
+    return Loss(session_id, str(kept["at"]), lines, after, kept["status"], kept["head"])
 
 
 class Holder(NamedTuple):
@@ -40,10 +65,34 @@ class Lease:
         self._fd: int | None = fd
 
     def release(self) -> None:
-        """Give the session free; harmless when done twice."""
+        """Give the session free, without a trace; harmless when done twice."""
         if self._fd is not None:
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = None
+
+
+class Watcher(NamedTuple):
+    """What the process that watches the vault says of itself: which folders it hears, and which
+    mirror it keeps fresh. Empty texts: it is not to be asked just now."""
+
+    pid: int | None
+    folders: str = ""
+    generation: str = ""
+
+
+class Watching(Lease):
+    """This process is the one that watches the vault, until ``release`` or its end."""
+
+    def tell(self, folders: str = "", generation: str = "") -> None:
+        """Say for what it can be asked; without texts: not to be asked."""
+        record = {"pid": os.getpid(), "folders": folders, "generation": generation}
+        if self._fd is not None:
+            with suppress(OSError):  # who can't read it looks at the files
+                data = orjson.dumps(record)
+                os.ftruncate(self._fd, 0)
+                os.pwrite(self._fd, data, 0)
 
 
 class State:
@@ -97,10 +146,30 @@ class State:
     def leased(self) -> set[str]:
         """All sessions that are open in some process now."""
         try:
-            names = os.listdir(os.path.join(self.folder, "leases"))
+            names = atomic.names_in(os.path.join(self.folder, "leases"))
         except FileNotFoundError:
             return set()
         return {name for name in names if self.is_leased(name)}
+
+    def stale_leases(self) -> list[str]:
+        """Sessions that a process had open which is gone and did not give them free."""
+        try:
+            names = sorted(os.listdir(os.path.join(self.folder, "leases")))
+        except FileNotFoundError:
+            return []
+        return [name for name in names if self.holder(name).pid and not self.is_leased(name)]
+
+    def clear_lease(self, session_id: str) -> bool:
+        """Remove the trace of a process that is gone; False: another has the session open."""
+        fd = self._open("leases", session_id)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(fd, 0)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
 
     def wrote(self, session_id: str) -> bool:
         """Has this machine ever written to the session? (It then had a lease on it.)"""
@@ -125,6 +194,58 @@ class State:
             return False
         os.close(fd)
         return True
+
+    # --- lines that vanished from a transcript ---
+
+    def losses(self) -> list[Loss]:
+        """All that is kept and not settled, the oldest first; what can't be read is left out."""
+        try:
+            names = atomic.names_in(os.path.join(self.folder, "kept"))
+        except OSError:
+            return []
+        found = [
+            loss
+            for name in names
+            if name.endswith(".json")
+            for loss in self.losses_of(name.removesuffix(".json"))
+        ]
+        return sorted(found, key=lambda loss: (loss.at, loss.session_id))
+
+    def losses_of(self, session_id: str) -> list[Loss]:
+        """What is kept of one session and not settled, the oldest first."""
+        try:
+            kept = orjson.loads(atomic.read_file(self._path("kept", f"{session_id}.json"))[0])
+            return [_loss(session_id, loss) for loss in kept]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+
+    def put_losses(self, session_id: str, losses: list[Loss]) -> None:
+        """Keep these of one session, durably, in place of what was kept. Raises OSError."""
+        path = self._path("kept", f"{session_id}.json")
+        if losses:
+            atomic.make_folder(os.path.dirname(path))
+            atomic.replace_file(path, orjson.dumps([_kept(loss) for loss in losses]))
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def put_settled(self, loss: Loss) -> None:
+        """Keep lines that nobody waits for any more. Raises OSError."""
+        digest = hashlib.sha256(repr(loss.lines).encode()).hexdigest()[:12]
+        path = self._path("kept/settled", f"{loss.session_id}.{digest}.json")
+        atomic.make_folder(os.path.dirname(path))
+        atomic.replace_file(path, orjson.dumps([_kept(loss)]))
+
+    def sweep_kept(self, now: datetime) -> None:
+        """Forget settled lines after 30 days, and those of a session that nobody asked about."""
+        for kind in ("kept", "kept/settled"):
+            folder = os.path.join(self.folder, kind)
+            with suppress(OSError):
+                for name in atomic.names_in(folder):
+                    path = os.path.join(folder, name)
+                    age = now.timestamp() - os.lstat(path).st_mtime
+                    if name.endswith(".json") and age > KEPT_SECONDS:
+                        os.unlink(path)
 
     def log_call(self, record: dict[str, Any]) -> None:
         """Add a line to ``calls.jsonl``: kind, session, model, tokens, time, outcome; no text."""
@@ -154,3 +275,39 @@ class State:
                 f"{path}: {error.strerror}. Locks are kept there; VAULT_SESSIONS_STATE names "
                 f"another folder for them."
             ) from error
+
+    # --- the one process that watches the vault ---
+
+    def watch(self) -> Watching | None:
+        """Be the one that watches; None when another process is. Raises VaultError."""
+        fd = self._open("watch", "lock")
+        for left in range(20, -1, -1):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # perhaps only somebody who asks for the watcher, which takes some microseconds
+                if not left:
+                    os.close(fd)
+                    return None
+                time.sleep(0.002)
+        watching = Watching(fd)
+        watching.tell()
+        return watching
+
+    def watcher(self) -> Watcher | None:
+        """The process that watches the vault now; None: there is none."""
+        try:
+            fd = os.open(self._path("watch", "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            with suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
+            said = orjson.loads(os.pread(fd, 4096, 0))
+            return Watcher(int(said["pid"]), str(said["folders"]), str(said["generation"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return Watcher(None)
+        finally:
+            os.close(fd)

@@ -12,12 +12,15 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from vault_sessions import atomic, scan
-from vault_sessions.formats.names import TRANSCRIPT
+from vault_sessions import atomic, git, guard, scan
+from vault_sessions.errors import VaultError
+from vault_sessions.formats.names import TRANSCRIPT, in_cloud, where_copies_stand
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.formats.transcript import parse
 from vault_sessions.mirror.store import Builder, Mirror, guarded
-from vault_sessions.model import FileState, Message, Stamp
+from vault_sessions.model import FileState, Found, Loss, Message, Stamp, problem
+from vault_sessions.rules.missing import count_missing
+from vault_sessions.state import State
 from vault_sessions.vault import Vault
 
 MASS = 20
@@ -28,7 +31,8 @@ class Changes(NamedTuple):
     """What a sync found: sessions and memory files that changed, sessions that are gone.
 
     ``halted``: too much is gone at once, nothing was done; the text says what to do.
-    ``vanished``: files that are not there, which does not count yet (see ``sync``).
+    ``vanished``: files that are not there, which does not count yet (see ``sync``). ``notices``:
+    what a person is told, once.
     """
 
     sessions: tuple[str, ...] = ()
@@ -36,6 +40,7 @@ class Changes(NamedTuple):
     gone: tuple[str, ...] = ()
     halted: str | None = None
     vanished: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def sync(
@@ -45,13 +50,15 @@ def sync(
     paths: Iterable[str] | None = None,
     *,
     sure: Collection[str] | None = None,
+    state: State | None = None,
     wait_ms: int = 5000,
 ) -> Changes:
     """Make the mirror what the files say, looking at ``paths`` (from the root) or at all.
 
     ``sure``: of the files that are not there only these are taken as deleted, the others are left
     as they were and named in ``vanished`` (an editor may be about to put the new one in its place).
-    None: all. Nothing is opened or written when no stamp differs. Raises MirrorBusy, MirrorDamaged.
+    None: all. ``state`` keeps messages that vanished from the end of a transcript; None: nothing is
+    kept. Nothing is opened or written when no stamp differs. Raises MirrorBusy, MirrorDamaged.
     """
     if paths is not None:
         with mirror.transaction(wait_ms):
@@ -62,21 +69,22 @@ def sync(
                     for path in wanted.difference(sure)
                     if mirror.file(path) and not os.path.lexists(vault.absolute(path))
                 }
-            changes = _refresh(vault, mirror, now, wanted - vanished)
+            changes = _refresh(vault, mirror, now, wanted - vanished, state)
             return changes._replace(vanished=tuple(sorted(vanished)))
     seen = scan.look(vault)
     digest = seen.digest()
-    if mirror.info("digest") == digest and not (again := mirror.unsure()):
+    waiting = state is not None and guard.is_waiting(state)
+    if mirror.info("digest") == digest and not waiting and not mirror.unsure():
         return Changes()
     with mirror.transaction(wait_ms):
         again = mirror.unsure()
         known, present = mirror.stamps(), seen.stamps()
         changed = {path for path, stamp in present.items() if known.get(path) != stamp}
-        gone = [path for path in known if path not in present]
+        gone = [p for p in known if p not in present and scan.stub_path(p) not in present]
         if halted := _too_much_gone(vault, mirror, now, known, gone, seen.folders_there):
             return Changes(halted=halted)
         vanished = set() if sure is None else set(gone).difference(sure)
-        changes = _refresh(vault, mirror, now, {*changed, *gone, *again} - vanished)
+        changes = _refresh(vault, mirror, now, {*changed, *gone, *again} - vanished, state)
         mirror.note("digest", None if vanished else digest)
     return changes._replace(vanished=tuple(sorted(vanished)))
 
@@ -86,8 +94,10 @@ def rebuild(
     mirror: Mirror,
     now: datetime,
     progress: Callable[[int, int], None] | None = None,
+    state: State | None = None,
 ) -> None:
     """Fill an empty mirror from all files. ``progress(done, total)`` counts sessions."""
+    losses = guard.open_losses(vault, state) if state is not None else []
     with guarded():
         builder = Builder(mirror)
         seen = scan.look(vault)
@@ -111,17 +121,18 @@ def rebuild(
                 continue
             found = scan.read_session(vault, name, now_ns, siblings)
             if found is not None and found.copy_of is None:
-                builder.add_session(found)
+                builder.add_session(_with_losses(found, losses))
             elif found is not None:
-                for state in found.files:
-                    mirror.put_file(state)
-                    wrong = [p for path, p in found.problems if path == state.path]
-                    mirror.put_problems(state.path, wrong)
+                for one in found.files:
+                    mirror.put_file(one)
+                    wrong = [p for path, p in found.problems if path == one.path]
+                    mirror.put_problems(one.path, wrong)
             done += 1
             if progress is not None and done % 64 == 0:
                 progress(done, total)
         mirror.note("digest", seen.digest())
         mirror.note("built_at", format_time(now))
+        mirror.note("head", git.head(vault.root))
         builder.finish()
 
 
@@ -132,7 +143,8 @@ def appended(
     session_id: str,
     where: atomic.Appended,
     line: bytes,
-) -> None:
+    state: State | None = None,
+) -> Changes:
     """Mirror a message that we appended to a session under its lock, without reading the file.
 
     Raises MirrorBusy when the mirror is not free within 200 ms: the path is left for later.
@@ -150,8 +162,10 @@ def appended(
             and stamp.size == where.offset + len(line)
         ):
             added = _add_lines(mirror, now, session_id, known, line, stamp, None)
-        if not added:
-            _refresh(vault, mirror, now, {path})
+        if added:
+            mirror.note("head", git.head(vault.root))
+            return Changes((session_id,))
+        return _refresh(vault, mirror, now, {path}, state, {session_id: line})
 
 
 def _too_much_gone(
@@ -186,44 +200,133 @@ def _too_much_gone(
     return f"{what}; the mirror keeps them for now. If that is so: vault-sessions reindex"
 
 
-def _refresh(vault: Vault, mirror: Mirror, now: datetime, paths: set[str]) -> Changes:
-    """Re-read what these paths belong to and make its rows new, inside a transaction."""
+def _refresh(
+    vault: Vault,
+    mirror: Mirror,
+    now: datetime,
+    paths: set[str],
+    state: State | None,
+    written: dict[str, bytes] | None = None,
+) -> Changes:
+    """Re-read what these paths belong to and make its rows new, inside a transaction.
+
+    ``written``: lines that were written to sessions just now, by us.
+    """
     sessions: set[str] = set()
     memory: list[str] = []
     gone: list[str] = []
-    for path in sorted(paths):
+    notices: list[str] = []
+    for path in sorted(paths | _possible_copies(vault, mirror, paths)):
         kind, name = scan.part_of(vault, path)
         if kind == "session":
             sessions.add(name)
-        else:
+        elif scan.counts(vault, path):
             _refresh_other(vault, mirror, now, kind, name)
             if kind == "memory":
                 memory.append(name)
-    sessions |= _possible_copies(vault, mirror, sessions)
-
-    def siblings(session_id: str) -> list[str]:
-        return scan.possible_originals(session_id, _exists(vault))
-
+    waited_for = {one.session_id for one in state.losses()} if state is not None else set()
+    lost: set[str] = set()
+    head = mirror.info("head")
     for session_id in sorted(sessions):
-        if _grown(vault, mirror, now, session_id):
+        if _is_away(vault, mirror, session_id):
             continue
-        found = scan.read_session(vault, session_id, nanoseconds(now), siblings)
-        there = {state.path for state in found.files} if found else set()
-        absent = [p for p in scan.session_paths(vault, session_id) if p not in there]
-        mirror.forget_files(absent)
-        if found is None or found.copy_of is not None:
-            mirror.remove_session(session_id)
+        if session_id not in waited_for and _grown(vault, mirror, now, session_id):
+            continue
+        found = _read_session(vault, now, session_id)
         if found is None:
             gone.append(session_id)
-        elif found.copy_of is None:
+        elif state is not None:
+            try:
+                line = (written or {}).get(session_id)
+                if _guard_session(mirror, state, found, line, now, head):
+                    lost.add(session_id)
+            except VaultError as error:  # the mirror goes on knowing the lines
+                notices.append(str(error))
+                if (known := mirror.file(vault.transcript(session_id))) is not None:
+                    mirror.put_file(known._replace(unsure=True))
+                continue
+        _put(vault, mirror, session_id, found)
+    if state is not None and (waited_for or lost):
+        notices += _judge_losses(vault, mirror, now, state, lost | (waited_for & sessions))
+    mirror.note("head", git.head(vault.root))
+    return Changes(
+        tuple(sorted(sessions - set(gone))), tuple(memory), tuple(gone), notices=tuple(notices)
+    )
+
+
+def _read_session(vault: Vault, now: datetime, session_id: str) -> Found | None:
+    def siblings(stem: str) -> list[str]:
+        return scan.possible_originals(stem, _exists(vault))
+
+    return scan.read_session(vault, session_id, nanoseconds(now), siblings)
+
+
+def _put(vault: Vault, mirror: Mirror, session_id: str, found: Found | None) -> None:
+    """Make a session's rows what was found; None: it is gone."""
+    there = {one.path for one in found.files} if found else set()
+    absent = [path for path in scan.session_paths(vault, session_id) if path not in there]
+    mirror.forget_files(absent)
+    if found is None or found.copy_of is not None:
+        mirror.remove_session(session_id)
+    if found is not None:
+        if found.copy_of is None:
             mirror.put_session(found)
         else:
-            for state in found.files:
-                mirror.put_file(state)
-        if found is not None:
-            for path in scan.session_paths(vault, session_id):
-                mirror.put_problems(path, [p for where, p in found.problems if where == path])
-    return Changes(tuple(sorted(sessions - set(gone))), tuple(memory), tuple(gone))
+            for one in found.files:
+                mirror.put_file(one)
+        for path in scan.session_paths(vault, session_id):
+            mirror.put_problems(path, [p for where, p in found.problems if where == path])
+
+
+def _guard_session(
+    mirror: Mirror, state: State, found: Found, line: bytes | None, now: datetime, head: str | None
+) -> bool:
+    """Keep what is missing from the end of a transcript as the mirror knows it; was there anything?
+
+    ``line``: was written behind it just now, and counts as known. Raises VaultError when it can't
+    be kept.
+    """
+    if found.data is None or found.copy_of is not None:
+        return False
+    ids_now = {message.id for message in found.transcript.messages}
+    ids = mirror.message_ids(found.session.id)
+    own: list[tuple[str, bytes]] = []
+    if line is not None:
+        own = [(message.id, line.strip()) for message in parse(line).messages]
+        own = [(name, text) for name, text in own if text not in found.data]
+    count = count_missing([*ids, *(name for name, _ in own)], found.data, ids_now)
+    if not count:
+        return False
+    known = mirror.last_lines(found.session.id, count - len(own)) if count > len(own) else []
+    everything = [*ids, *(name for name, _ in own)]
+    guard.keep(state, guard.loss(found.session.id, everything, [*known, *own], now, head))
+    return True
+
+
+def _judge_losses(
+    vault: Vault, mirror: Mirror, now: datetime, state: State, lost: set[str]
+) -> list[str]:
+    """What becomes of kept lines; the problems of their sessions follow. Notices for a person."""
+    try:
+        reviewed = guard.review(vault, state, now)
+        losses = guard.open_losses(vault, state)
+    except VaultError as error:
+        return [str(error)]
+    for session_id in reviewed.sessions | lost:
+        found = _read_session(vault, now, session_id)
+        _put(vault, mirror, session_id, _with_losses(found, losses) if found else None)
+    return list(reviewed.notices)
+
+
+def _with_losses(found: Found, losses: Collection[Loss]) -> Found:
+    """The session with what is to be said of messages that are missing from it."""
+    missing = guard.problem_of(losses, found.session.id)
+    if missing is None or found.copy_of is not None or found.data is None:
+        return found
+    session = found.session._replace(problems=found.session.problems + 1)
+    return found._replace(
+        session=session, problems=(*found.problems, (found.session.path, missing))
+    )
 
 
 def _exists(vault: Vault) -> Callable[[str], bool]:
@@ -231,37 +334,48 @@ def _exists(vault: Vault) -> Callable[[str], bool]:
     return lambda stem: os.path.exists(vault.absolute(f"{vault.sessions}/{stem}{TRANSCRIPT}"))
 
 
-def _possible_copies(vault: Vault, mirror: Mirror, sessions: Iterable[str]) -> set[str]:
-    """Sessions whose standing depends on one of these: theirs begin with its id and - or _."""
+def _possible_copies(vault: Vault, mirror: Mirror, paths: Iterable[str]) -> set[str]:
+    """Files whose standing depends on one of these: by their names they could be copies of it."""
     copies: set[str] = set()
-    prefix = vault.sessions + "/"
-    for session_id in sessions:
-        for mark in "-_":
-            first = f"{prefix}{session_id}{mark}"
-            for path in mirror.paths_between(first, first[:-1] + chr(ord(mark) + 1)):
-                kind, name = scan.part_of(vault, path)
-                if kind == "session":
-                    copies.add(name)
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if (file := in_cloud(name)) is not None:  # a stub says that the file itself is away
+            copies.add(f"{folder}/{file}")
+            name = file
+        for first, last in where_copies_stand(name):
+            copies.update(mirror.paths_between(f"{folder}/{first}", f"{folder}/{last}"))
     return copies
 
 
 def _refresh_other(vault: Vault, mirror: Mirror, now: datetime, kind: str, path: str) -> None:
     """A memory file, or a file in the sessions folder that is no session's."""
-    if kind == "memory":
-        read = scan.read_memory(vault, path, nanoseconds(now))
-        if read is None:
-            mirror.remove_memory(path)
-            mirror.forget_files([path])
-        else:
-            mirror.put_memory(*read)
-        return
-    try:
-        status = os.lstat(vault.absolute(path))
-    except FileNotFoundError:
+    stamp = _stamp_now(vault, path)
+    read = scan.read_memory(vault, path, nanoseconds(now)) if kind == "memory" else None
+    is_known = mirror.file(path) is not None
+    if is_known and scan.is_away(vault, path):  # its rows stay as they are
+        if read is not None:
+            mirror.put_file(read[0])
+            mirror.put_problems(path, read[2])
+    elif read is not None:
+        mirror.put_memory(*read)
+    elif kind == "memory" or stamp is None:
+        mirror.remove_memory(path)
         mirror.forget_files([path])
-        return
-    mirror.put_file(FileState(path, scan.stamp_of(status), False, "", 0, 0, 0))
-    mirror.put_problems(path, scan.read_other(path))
+    else:
+        again = scan.unsure(stamp, nanoseconds(now))
+        mirror.put_file(FileState(path, stamp, again, "", 0, 0, 0))
+        mirror.put_problems(path, scan.read_other(vault, path))
+
+
+def _is_away(vault: Vault, mirror: Mirror, session_id: str) -> bool:
+    """Is a file of a session that is known in the cloud only? Then its rows stay as they are."""
+    away = [p for p in scan.session_paths(vault, session_id) if scan.is_away(vault, p)]
+    known = [one for path in away if (one := mirror.file(path)) is not None]
+    for one in known:
+        if (stamp := _stamp_now(vault, one.path)) is not None:
+            mirror.put_file(one._replace(stamp=stamp, unsure=False))
+            mirror.put_problems(one.path, [problem("not-downloaded", scan.AWAY)])
+    return bool(known)
 
 
 def _grown(vault: Vault, mirror: Mirror, now: datetime, session_id: str) -> bool:
@@ -299,7 +413,7 @@ def _read_end(path: str, known: FileState) -> tuple[bytes, str, Stamp] | None:
         status = os.fstat(file.fileno())
         stamp = scan.stamp_of(status)
         left = known.hash_end
-        if stamp.size <= left or stamp.inode != known.stamp.inode:
+        if not left < stamp.size <= atomic.LARGEST or stamp.inode != known.stamp.inode:
             return None
         while left:
             count = file.readinto(view[: min(left, len(buffer))])
@@ -357,7 +471,9 @@ def _add_lines(
         known.known_end + end.known_end,
         end.lines,
     )
-    mirror.add_messages(session_id, end.messages, state)
+    lines = data.split(b"\n")
+    texts = [lines[message.line - known.lines - 1].strip() for message in end.messages]
+    mirror.add_messages(session_id, zip(end.messages, texts, strict=True), state)
     return True
 
 

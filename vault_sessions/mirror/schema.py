@@ -5,7 +5,7 @@ A change here bumps VERSION: an older or newer mirror is dropped and rebuilt, ne
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x76736D72  # "vsmr"
 
 TOKENIZER = "porter unicode61 remove_diacritics 2"
@@ -27,7 +27,7 @@ CREATE TABLE sessions(
 
 CREATE TABLE messages(
   message INTEGER PRIMARY KEY, session INTEGER NOT NULL, id TEXT NOT NULL, role TEXT NOT NULL,
-  content TEXT NOT NULL, created_at TEXT, line INTEGER NOT NULL, active INTEGER NOT NULL
+  content TEXT NOT NULL, created_at TEXT, line INTEGER NOT NULL, active INTEGER NOT NULL, rest BLOB
 );
 
 CREATE TABLE message_summaries(

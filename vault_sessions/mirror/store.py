@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -18,15 +19,24 @@ from vault_sessions import atomic
 from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
 from vault_sessions.formats.fulltext import grams
 from vault_sessions.formats.ids import name_key
+from vault_sessions.formats.rest import packed, plain_line, unpacked
 from vault_sessions.formats.times import format_time, parse_time
-from vault_sessions.formats.transcript import active_branch
+from vault_sessions.formats.transcript import BOM, active_branch
 from vault_sessions.mirror.schema import APPLICATION_ID, INDEXES, TABLES, VERSION
 from vault_sessions.model import FileState, Found, Message, Passage, Problem, Session, Stamp
 
 FILE = "mirror.db"
+GATE = "writing.lock"
+"""Locked by every writer together, and by who makes a new mirror alone for the last moment."""
+_GATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+_PAUSE_MS = 5
+_LONGEST_MS = 60_000
 TICKS = 8
 """Rowids per second: a finer clock makes the index larger, a coarser one the order."""
 _EPOCH = 946_684_800  # 2000-01-01
+TAIL = 4
+"""Of so many messages at the end of a session the mirror can give the line itself from its first
+reading on; of others only once they have been seen to come. All of them would cost a tenth."""
 
 _SESSION_COLUMNS = (*Session._fields, "name_key")
 _PUT_SESSION = (
@@ -39,7 +49,7 @@ _NEW_SESSION = (
     f"INSERT INTO sessions(session, {', '.join(_SESSION_COLUMNS)}) "
     f"VALUES({', '.join('?' * (len(_SESSION_COLUMNS) + 1))})"
 )
-_PUT_MESSAGE = "INSERT INTO messages VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_MESSAGE = "INSERT INTO messages VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_FILE = "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_PROBLEM = "INSERT INTO problems VALUES(?, ?, ?, ?, ?, ?)"
 _PUT_SUMMARY = "INSERT INTO message_summaries VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -71,7 +81,7 @@ class Mirror:
         run = self.connection.execute
         with guarded():
             run(f"PRAGMA busy_timeout={wait_ms:d}")
-            run("BEGIN IMMEDIATE")
+        gate = self._begin(wait_ms)
         try:
             with guarded():
                 yield
@@ -80,6 +90,42 @@ class Mirror:
             with suppress(sqlite3.Error):
                 run("ROLLBACK")
             raise
+        finally:
+            if gate:
+                os.close(gate)
+
+    def _begin(self, wait_ms: int) -> int:
+        """Begin to write, but not while a new mirror takes the place; what ``_pass_gate`` gave."""
+        for left in range(wait_ms // _PAUSE_MS, -1, -1):
+            with guarded():
+                self.connection.execute("BEGIN IMMEDIATE")
+            gate = self._pass_gate()
+            if gate is not None:
+                return gate
+            # the new one needs SQLite's own lock too
+            self.connection.execute("ROLLBACK")
+            if left:
+                time.sleep(_PAUSE_MS / 1000)
+        raise MirrorBusy("the mirror is being made anew")
+
+    def _pass_gate(self) -> int | None:
+        """A lock that keeps ``no_writers`` waiting, to be closed; 0 where there can be none. None:
+        no writer may begin now."""
+        if self.path is None or os.path.basename(self.path) != FILE:
+            return 0
+        try:
+            gate = os.open(os.path.join(os.path.dirname(self.path), GATE), _GATE_FLAGS, 0o600)
+        except OSError:
+            return 0  # a folder that can't be written: there no mirror is made anew either
+        try:
+            fcntl.flock(gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(gate)
+            return None
+        except OSError:  # a file system without such locks
+            os.close(gate)
+            return 0
+        return gate
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows of a query. Raises MirrorDamaged."""
@@ -156,16 +202,18 @@ class Mirror:
         self._put_extras(number, found)
         old = {row[2]: row for row in run("SELECT * FROM messages WHERE session=?", (number,))}
         new: list[tuple[Any, ...]] = []
+        lines = (found.data or b"").split(b"\n")
         for row in _message_rows(number, found):
             before = old.pop(row[2], None)
             if before is not None and before[3:6] == row[3:6]:
-                if before[6:] != row[6:]:
-                    sql = "UPDATE messages SET line=?, active=? WHERE message=?"
-                    run(sql, (row[6], row[7], before[0]))
+                rest = _rest(row, lines) if before[8] is not None else None
+                if before[6:] != (row[6], row[7], rest):
+                    sql = "UPDATE messages SET line=?, active=?, rest=? WHERE message=?"
+                    run(sql, (row[6], row[7], rest, before[0]))
             else:
                 if before is not None:
                     self._remove_message(before)
-                new.append(row)
+                new.append((*row, _rest(row, lines)))
         for row in old.values():
             self._remove_message(row)
         wanted = place = 0
@@ -180,17 +228,18 @@ class Mirror:
         """May these messages be added behind a session's others without reading its file?
 
         Not when one of their ids is known there (``fresh_ids``: they were made just now), or when
-        what is derived from the whole file (its times, its model, a parent that was unknown, a line
-        that was cut off) could come out another way.
+        what is derived from the whole file (its times, its model, whether it has ended, a parent
+        that was unknown, a line that was cut off) could come out another way.
         """
         run = self.connection.execute
         found = run(
-            "SELECT session, created_at, updated_at, provider, model FROM sessions WHERE id=?",
+            "SELECT session, created_at, updated_at, provider, model, ended_at FROM sessions "
+            "WHERE id=?",
             (session_id,),
         ).fetchone()
-        if found is None or found[1] is None or found[1] == found[2]:
+        if found is None or found[1] is None or found[1] == found[2] or found[5] is not None:
             return False
-        number, _, _, provider, model = found
+        number, _, _, provider, model, _ = found
         for message in messages:
             fields = message.fields
             said = fields.get("provider"), fields.get("model")
@@ -202,17 +251,19 @@ class Mirror:
         sql = "SELECT 1 FROM problems WHERE path=? AND code IN ('unknown-parent', 'torn-tail')"
         return run(sql, (path,)).fetchone() is None
 
-    def add_messages(self, session_id: str, messages: Iterable[Message], state: FileState) -> None:
-        """Add messages for which ``can_continue`` said yes."""
+    def add_messages(
+        self, session_id: str, messages: Iterable[tuple[Message, bytes]], state: FileState
+    ) -> None:
+        """Add messages for which ``can_continue`` said yes, each with its line."""
         run = self.connection.execute
         sql = "SELECT session, updated_at FROM sessions WHERE id=?"
         number, updated = run(sql, (session_id,)).fetchone()
         count = asked = 0
-        for message in messages:
+        for message, text in messages:
             at = _time_text(message)
             place = place_of(message.created_at) or 1
             row = (place, number, message.id, message.role, message.text, at, message.line, 1)
-            self._add_message(row, place)
+            self._add_message((*row, packed(text, message.text, message.id, at)), place)
             count += 1
             asked += message.role == "user"
             if at and message.role in ("user", "assistant"):
@@ -223,6 +274,33 @@ class Mirror:
             (count, asked, updated, number),
         )
         self.put_file(state)
+
+    def message_ids(self, session_id: str) -> list[str]:
+        """The ids of a session's messages as last seen, in the file's order."""
+        sql = (
+            "SELECT m.id FROM messages m JOIN sessions s USING(session) WHERE s.id=? "
+            "ORDER BY m.line, m.message"
+        )
+        return [row[0] for row in self.rows(sql, session_id)]
+
+    def last_lines(self, session_id: str, count: int) -> list[tuple[str, bytes]]:
+        """The ids and lines of a session's last messages as last seen, in the file's order.
+
+        Of a message that was never seen to come only what its row has is in the line.
+        """
+        sql = (
+            "SELECT m.id, m.role, m.content, m.created_at, m.rest FROM messages m "
+            "JOIN sessions s USING(session) WHERE s.id=? "
+            "ORDER BY m.line DESC, m.message DESC LIMIT ?"
+        )
+        found = []
+        for name, role, content, at, rest in self.rows(sql, session_id, count):
+            try:
+                line = unpacked(rest or b"", content, name, at)
+            except ValueError:
+                line = b""
+            found.append((name, line or plain_line(role, content, name, at)))
+        return found[::-1]
 
     def remove_session(self, session_id: str) -> None:
         """Take a session's rows out."""
@@ -325,7 +403,10 @@ class Builder:
         rows = []
         gram_rows = []
         used = self._used
-        for row in _message_rows(number, found):
+        lines = (found.data or b"").split(b"\n")
+        whole_from = len(found.transcript.messages) - TAIL
+        for index, row in enumerate(_message_rows(number, found)):
+            row = (*row, _rest(row, lines) if index >= whole_from else None)
             place = row[0]
             if place in used:
                 place = self._free_from(place)
@@ -444,6 +525,28 @@ def memory_mirror(vault: str) -> Mirror:
 
 
 @contextmanager
+def no_writers(folder: str) -> Iterator[None]:
+    """Nobody writes to the mirror while the block runs: what a new one has not seen yet, nobody has
+    seen in the old one either. Raises MirrorError."""
+    try:
+        gate = os.open(os.path.join(folder, GATE), _GATE_FLAGS, 0o600)
+    except OSError as error:
+        raise MirrorError(f"the cache folder can't be written ({error.strerror})") from error
+    try:
+        for left in range(_LONGEST_MS // _PAUSE_MS, -1, -1):
+            try:
+                fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if not left:
+                    raise MirrorError("the mirror is being written by another program") from error
+            time.sleep(_PAUSE_MS / 1000)
+        yield
+    finally:
+        os.close(gate)
+
+
+@contextmanager
 def new_mirror(folder: str, vault: str, wait: bool = True) -> Iterator[Mirror]:
     """An empty mirror beside the present one, which it replaces when the block ends well.
 
@@ -451,29 +554,30 @@ def new_mirror(folder: str, vault: str, wait: bool = True) -> Iterator[Mirror]:
     API: replacing a database file that someone has open corrupts it. One at a time; raises
     MirrorBusy if not ``wait`` and another process is at it, MirrorError.
     """
-    try:
+    with _writable():
         atomic.make_folder(folder)
         lock = os.open(os.path.join(folder, "rebuild.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise MirrorError(f"the cache folder can't be written ({error.strerror})") from error
     building = os.path.join(folder, "building.db")
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise MirrorBusy("another process is rebuilding the mirror") from error
-        _remove(building)
-        with guarded():
+        with _writable():
+            _remove(building)
             # what SQLite makes beside it gets the mode of the file
             os.close(os.open(building, os.O_CREAT | os.O_EXCL, atomic.FILE_MODE))
+        with guarded():
             mirror = Mirror(_connect(building), building)
             try:
                 _make_tables(mirror, vault)
                 yield mirror
-                _take_place(mirror, os.path.join(folder, FILE))
+                with _writable():
+                    _take_place(mirror, os.path.join(folder, FILE))
             finally:
                 mirror.close()
-                _remove(building)
+                with suppress(OSError):  # the next one begins with it
+                    _remove(building)
     finally:
         os.close(lock)
 
@@ -542,21 +646,33 @@ def _make_tables(mirror: Mirror, vault: str) -> None:
     mirror.connection.executescript(TABLES)
     mirror.connection.execute(f"PRAGMA user_version={VERSION}")
     mirror.note("vault", vault)
+    # another one for each mirror that is made: who watches says for which one it speaks
+    mirror.note("generation", os.urandom(8).hex())
 
 
 def _flush(path: str) -> None:
-    """fsync a file."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """fsync a file; where that fails, a power cut may cost the mirror, which is a copy."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    """The operating system's errors as ours."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        yield
+    except OSError as error:
+        raise MirrorError(f"the cache folder can't be written ({error.strerror})") from error
 
 
 def _remove(path: str) -> None:
     for suffix in ("-wal", "-shm", "-journal", ""):
         with suppress(FileNotFoundError):
-            os.unlink(path + suffix)
+            atomic.remove_file(path + suffix)
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -570,6 +686,12 @@ def time_of(place: int) -> float:
 def place_of(at: datetime | None) -> int | None:
     """The rowid that a time asks for: ticks since 2000; at least 1."""
     return None if at is None else max(1, int((at.timestamp() - _EPOCH) * TICKS))
+
+
+def _rest(row: tuple[Any, ...], lines: list[bytes]) -> bytes:
+    """What a message's line says beyond its row."""
+    _, _, name, _, content, at, line, *_ = row
+    return packed(lines[line - 1].removeprefix(BOM).strip(), content, name, at)
 
 
 def _message_rows(number: int, found: Found) -> Iterator[tuple[Any, ...]]:

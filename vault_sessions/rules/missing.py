@@ -1,0 +1,94 @@
+"""Were the newest messages taken out on purpose, or has an older copy been saved over them?
+
+``count_missing`` says what is gone; ``decide`` what is to be done about it. See "An older copy is
+saved over newer messages" in docs/format.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple
+
+MANY = 3
+"""More sessions than this that lose messages at once: a backup or another state of the folder was
+put there, and that is not undone."""
+
+
+def count_missing(ids: Sequence[str], data: bytes, ids_now: Collection[str]) -> int:
+    """How many messages are missing: the longest end of ``ids`` (a transcript's as it was last
+    seen) of which none stands anywhere in the bytes now. A broken line still holds its id.
+
+    A line without an id of its own can't be told from one that was edited: while there is such a
+    line that was not there before, those that are gone count as edited.
+    """
+    known = set(ids)
+    edited = any(_is_derived(name) and name not in known for name in ids_now)
+    count = 0
+    for name in reversed(ids):
+        if name in ids_now or (_is_derived(name) and edited) or _written(name) in data:
+            break
+        count += 1
+    return count
+
+
+def _is_derived(name: str) -> bool:
+    return name.startswith("h-")
+
+
+def _written(name: str) -> bytes:
+    """An id as it stands in a line; of one that was told apart (``…~2``) the line's own."""
+    own, mark, number = name.rpartition("~")
+    return (own if mark and number.isdigit() else name).encode()
+
+
+class Chat(NamedTuple):
+    """How the loss looks to a chat that has the session open.
+
+    ``own``: it wrote all that is missing; ``again``: some of it was put back before; ``empty`` and
+    ``quiet`` (for 300 ms) are of the file; ``only_end``: nothing else in it has changed.
+    """
+
+    own: bool
+    again: bool
+    empty: bool
+    quiet: bool
+    only_end: bool
+
+
+class Case(NamedTuple):
+    """What is known around a loss. ``sessions`` that lost messages at once, this one included."""
+
+    in_copy: bool = False
+    git_busy: bool = False
+    git_moved: bool = False
+    sessions: int = 1
+    chat: Chat | None = None
+
+
+class Decision(NamedTuple):
+    """What to do, and why."""
+
+    what: Literal["wait", "tell", "put back", "ask", "report"]
+    reason: str
+
+
+def decide(case: Case) -> Decision:
+    """What becomes of missing messages, once they are kept.
+
+    ``wait``: nothing yet; ``tell``: once, and nothing is restored; ``ask`` the person whether to
+    put them back; ``report``: the problem ``missing-messages``.
+    """
+    if case.in_copy:
+        return Decision("wait", "they stand in a conflict copy, which is to be merged first")
+    if case.git_busy:
+        return Decision("wait", "git is in the middle of something")
+    if case.git_moved:
+        return Decision("tell", "git has put another commit in place")
+    if case.sessions > MANY:
+        return Decision("tell", f"{case.sessions} sessions have lost messages at once")
+    chat = case.chat
+    if chat is None or not chat.own or chat.again or chat.empty or not chat.quiet:
+        return Decision("report", "it can't be said that this was not on purpose")
+    if chat.only_end:
+        return Decision("ask", "only the end is gone: it may be on purpose")
+    return Decision("put back", "an older copy with other changes was saved over them")
