@@ -6,15 +6,21 @@ read or written through a symbolic link.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+import orjson
 
 from vault_sessions import atomic
 from vault_sessions.errors import SessionGone, VaultError
 from vault_sessions.formats.ids import is_session_id
 from vault_sessions.formats.meta import UnreadableMeta, changed_meta
 from vault_sessions.formats.names import META, TRANSCRIPT, on_disk, storable
+from vault_sessions.formats.times import format_time
 from vault_sessions.formats.transcript import message_line
 
 MARK = ".vault-sessions"
@@ -55,6 +61,11 @@ class Vault(NamedTuple):
     def long_term(self) -> str:
         """The folder of facts and summaries, from the root."""
         return f"{self.folder}/memory/long-term"
+
+    @property
+    def changes(self) -> str:
+        """The log of every edit that we made to memory, from the root."""
+        return f"{self.folder}/memory/changes.jsonl"
 
     @property
     def identity(self) -> str:
@@ -113,11 +124,16 @@ def open_vault(root: str, folder: str = "atlas") -> Vault:
 
 def check_inside(vault: Vault, path: str) -> str:
     """The absolute path, if it stays inside the vault when links are followed; else VaultError."""
-    absolute = vault.absolute(path)
-    real, root = os.path.realpath(absolute), os.path.realpath(vault.root)
+    real_path_inside(vault, path)
+    return vault.absolute(path)
+
+
+def real_path_inside(vault: Vault, path: str) -> str:
+    """As ``check_inside``, but the place to which the links lead."""
+    real, root = os.path.realpath(vault.absolute(path)), os.path.realpath(vault.root)
     if real != root and not real.startswith(root.rstrip("/") + "/"):
         raise VaultError(f"{path} leads out of the vault (to {real}); it is not followed.")
-    return absolute
+    return real
 
 
 def make_vault(root: str, folder: str = "atlas") -> list[str]:
@@ -155,6 +171,7 @@ def append_message(
     may not be made, VaultError when it can't be written; then nothing of the line is left.
     """
     path = vault.transcript(session_id)
+    check_inside(vault, vault.sessions)  # it may have become a link since the vault was opened
     line = message_line(fields)
     try:
         if create:
@@ -163,7 +180,23 @@ def append_message(
     except FileNotFoundError as error:
         raise SessionGone(f"{path} is gone; it is not made again.") from error
     except OSError as error:
-        raise VaultError(f"{path}: {error.strerror}. The message was not saved.") from error
+        what = "answer" if fields["role"] == "assistant" else "message"
+        raise VaultError(f"{path}: {error.strerror}. The {what} was not saved.") from error
+
+
+def append_lines(vault: Vault, session_id: str, lines: Iterable[bytes]) -> None:
+    """Append whole lines as they are, all or none; on disk when this returns.
+
+    The caller holds the session's lock. Raises SessionGone, VaultError.
+    """
+    path = vault.transcript(session_id)
+    data = b"".join(line + b"\n" for line in lines)
+    try:
+        atomic.append_line(vault.absolute(path), data, create=False)
+    except FileNotFoundError as error:
+        raise SessionGone(f"{path} is gone; it is not made again.") from error
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}. Nothing was put back.") from error
 
 
 def read_transcript(vault: Vault, session_id: str) -> tuple[bytes, os.stat_result]:
@@ -181,7 +214,7 @@ def read_meta(vault: Vault, session_id: str) -> bytes | None:
     """A meta file's bytes; None where there is none. Raises VaultError."""
     path = vault.meta(session_id)
     try:
-        return atomic.read_file(vault.absolute(path))[0]
+        return atomic.read_file(vault.absolute(path), limit=atomic.LARGEST_TEXT)[0]
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -194,6 +227,7 @@ def change_meta(vault: Vault, session_id: str, changes: dict[str, Any]) -> None:
     The caller holds the session's lock. Raises VaultError: unreadable, newer, or not writable.
     """
     path = vault.meta(session_id)
+    check_inside(vault, vault.sessions)
     absolute = vault.absolute(path)
     for _ in range(20):
         try:
@@ -215,6 +249,8 @@ def change_meta(vault: Vault, session_id: str, changes: dict[str, Any]) -> None:
                 f"{path}: not a readable JSON object, so it is not changed ({error}).\n"
                 f"Mend it: vault-sessions edit {session_id}, or delete that file"
             ) from error
+        except atomic.NotSynced as error:
+            raise VaultError(f"{path}: {error.strerror}.") from error
         except OSError as error:
             raise VaultError(f"{path}: {error.strerror}. Nothing was changed.") from error
     raise VaultError(f"{path} is being changed by another program again and again; try later.")
@@ -249,9 +285,9 @@ def read_text(vault: Vault, path: str) -> str | None:
 
 def read_bytes(vault: Vault, path: str) -> bytes | None:
     """As read_text, undecoded."""
-    absolute = check_inside(vault, path)
     try:
-        return atomic.read_file(os.path.realpath(absolute))[0]
+        # the place that was checked, wherever a link points by now
+        return atomic.read_file(real_path_inside(vault, path), limit=atomic.LARGEST_TEXT)[0]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -261,7 +297,7 @@ def read_bytes(vault: Vault, path: str) -> bytes | None:
 def list_names(vault: Vault, path: str) -> list[str]:
     """The names in a folder; empty if it is not there. Raises VaultError."""
     try:
-        return [storable(name) for name in os.listdir(vault.absolute(path))]
+        return [storable(name) for name in atomic.names_in(vault.absolute(path))]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -274,3 +310,211 @@ def is_link_inside(vault: Vault, path: str) -> bool:
         return stat.S_ISREG(os.stat(check_inside(vault, path)).st_mode)
     except (OSError, VaultError):
         return False
+
+
+# --- the trash -----------------------------------------------------------------------------------
+
+TRASH = f"{MARK}/trash"
+MANIFEST = "manifest.json"
+
+
+def keep_in_trash(
+    vault: Vault, paths: Iterable[str], why: str, now: datetime, *, move: bool
+) -> str:
+    """Copy or move regular files (from the root) into the trash; on disk when this returns.
+
+    Returns the folder of the trash that has them, from the root. It holds a manifest, which is
+    there before anything is moved. The caller holds the locks of the sessions concerned. Raises
+    VaultError: then nothing was copied, and what had been moved already is in the trash.
+    """
+    given = list(dict.fromkeys(paths))
+    contents = {path: _read_for_trash(vault, path) for path in given}
+    at = now.astimezone(UTC)
+    folder = f"{TRASH}/{at:%Y-%m-%d}/{at:%H%M%S}-{os.urandom(4).hex()}"
+    inside = check_inside(vault, folder)
+    moving = False
+    try:
+        _ignore_trash(vault)
+        files = [
+            {
+                "path": path,
+                "size": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "mode": f"{mode:04o}",
+            }
+            for path, (data, mode) in contents.items()
+        ]
+        manifest = {"at": format_time(at), "why": why, "moved": move, "files": files}
+        for path in given:
+            atomic.make_folder(os.path.dirname(vault.absolute(f"{folder}/{path}")))
+        atomic.make_folder(inside)
+        text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        if not move:
+            for path, (data, _) in contents.items():
+                atomic.replace_file(vault.absolute(f"{folder}/{path}"), data)
+        atomic.replace_file(os.path.join(inside, MANIFEST), text)
+        moving = move
+        for path in given if move else ():
+            atomic.move_file(vault.absolute(path), vault.absolute(f"{folder}/{path}"))
+    except OSError as error:
+        if not moving:
+            from shutil import rmtree
+
+            rmtree(inside, ignore_errors=True)
+        left = f"What was moved is in {folder}." if moving else "Nothing was changed."
+        name = error.filename or inside
+        raise VaultError(f"The trash: {name}: {error.strerror}. {left}") from error
+    return folder
+
+
+def _read_for_trash(vault: Vault, path: str) -> tuple[bytes, int]:
+    """A file's bytes and mode. Raises VaultError for what may not or can't be put in the trash."""
+    parts = path.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts) or parts[0] == MANIFEST:
+        raise VaultError(f"{path!r} can't be put in the trash: not a plain path from the root.")
+    check_inside(vault, os.path.dirname(path))
+    try:
+        data, status = atomic.read_file(vault.absolute(path))
+    except OSError as error:
+        raise VaultError(f"{path}: {error.strerror}. Nothing was changed.") from error
+    return data, stat.S_IMODE(status.st_mode)
+
+
+def _ignore_trash(vault: Vault) -> None:
+    """Keep the trash out of git, unless the owner has settled that."""
+    path = check_inside(vault, f"{MARK}/.gitignore")
+    atomic.make_folder(os.path.dirname(path))
+    if not os.path.lexists(path):
+        atomic.replace_file(path, b"trash/\n")
+
+
+# --- for git -------------------------------------------------------------------------------------
+
+ATTRIBUTES = ".gitattributes"
+
+
+def add_attributes(vault: Vault, lines: Iterable[tuple[str, str]]) -> bool:
+    """Add what ``.gitattributes`` lacks of these lines (pattern, attributes), at its end; False if
+    it lacks none.
+
+    A line whose pattern stands there already with something of ours is not added: the owner may
+    have changed it. Line ends are the file's own. Raises VaultError.
+    """
+    absolute = vault.absolute(ATTRIBUTES)
+    wanted = [(pattern.encode(errors="surrogateescape"), how.encode()) for pattern, how in lines]
+    for _ in range(20):
+        try:
+            try:
+                data, state = atomic.read_file(absolute)
+            except FileNotFoundError:
+                data, state = b"", None
+            new = _with_attributes(data, wanted)
+            if new != data:
+                atomic.replace_file(absolute, new, must_be=state)
+            return new != data
+        except atomic.FileChanged:
+            continue
+        except OSError as error:
+            raise VaultError(f"{ATTRIBUTES}: {error.strerror}. Nothing was changed.") from error
+    raise VaultError(f"{ATTRIBUTES} is being changed by another program again and again.")
+
+
+def _with_attributes(data: bytes, wanted: list[tuple[bytes, bytes]]) -> bytes:
+    end = b"\r\n" if b"\r\n" in data else b"\n"
+    ours = [there.strip() for there in data.split(b"\n") if b"vault-sessions" in there]
+    added = [
+        pattern + b" " + how + end
+        for pattern, how in wanted
+        if not any(there.startswith(pattern + b" ") for there in ours)
+    ]
+    if added and data and not data.endswith(b"\n"):
+        added.insert(0, end)
+    return data + b"".join(added)
+
+
+# --- asking the process that watches -------------------------------------------------------------
+
+COOKIE = ".vs-cookie-"
+
+
+def folders_now(vault: Vault) -> str:
+    """Which folders these are now, by device and inode: another text when one was replaced."""
+    parts = []
+    for path in ("", vault.folder, vault.sessions, vault.long_term, vault.identity):
+        try:
+            status = os.stat(os.path.join(vault.root, path))
+            parts.append(f"{status.st_dev}:{status.st_ino}")
+        except OSError:
+            parts.append("-")
+    return " ".join(parts)
+
+
+def leave_cookie(vault: Vault) -> str | None:
+    """Put an empty file beside the transcripts, for the watching process to take away once it has
+    heard of everything before it. Its name; None where nothing can be written."""
+    name = f"{COOKIE}{os.getpid()}-{os.urandom(6).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        path = os.path.join(check_inside(vault, vault.sessions), name)
+        os.close(os.open(path, flags, atomic.FILE_MODE))
+    except (OSError, VaultError):
+        return None
+    return name
+
+
+def cookie_there(vault: Vault, name: str) -> bool:
+    """Has nobody taken it away yet?"""
+    return os.path.lexists(os.path.join(vault.absolute(vault.sessions), name))
+
+
+def take_cookie(vault: Vault, name: str) -> None:
+    """Take a cookie away; a file that is not empty is none."""
+    try:
+        path = os.path.join(check_inside(vault, vault.sessions), name)
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode) and not status.st_size:
+            os.unlink(path)
+    except (OSError, VaultError):
+        pass
+
+
+def cookies(vault: Vault) -> list[str]:
+    """The cookies that are there."""
+    try:
+        names = atomic.names_in(vault.absolute(vault.sessions))
+    except OSError:
+        return []
+    return [name for name in names if name.startswith(COOKIE)]
+
+
+def write_file(vault: Vault, path: str, data: bytes, *, must_be: os.stat_result | None) -> None:
+    """Put a whole file (from the root) in the place of one that was read in this state, or where
+    none is (None). The caller holds the lock.
+
+    Raises FileChanged (an OSError) when another is there by now, VaultError, OSError.
+    """
+    absolute = vault.absolute(path)
+    check_inside(vault, os.path.dirname(path))
+    if must_be is None:
+        atomic.create_file(absolute, data)
+    else:
+        atomic.replace_file(absolute, data, must_be=must_be)
+
+
+def make_session(vault: Vault, session_id: str, transcript: bytes, meta: bytes | None) -> None:
+    """A new session, whole: its transcript, and its metadata if it has any.
+
+    The transcript comes first: without metadata it is a session too, the other way about it would
+    be one without messages. Raises VaultError; then nothing is there.
+    """
+    files = [(vault.transcript(session_id), transcript)]
+    if meta is not None:
+        files.append((vault.meta(session_id), meta))
+    check_inside(vault, vault.sessions)
+    try:
+        atomic.make_folder(vault.absolute(vault.sessions))
+        atomic.create_files([(vault.absolute(path), data) for path, data in files])
+    except atomic.NotSynced as error:
+        raise VaultError(f"{files[0][0]}: {error.strerror}.") from error
+    except OSError as error:
+        raise VaultError(f"{files[0][0]}: {error.strerror}. Nothing was imported.") from error

@@ -10,10 +10,10 @@ from vault_sessions.formats import plain_yaml
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.model import Passage, Problem, problem
 
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*)")
-_BULLET = re.compile(r"\s{0,3}(?:[-*+]|\d{1,3}[.)])\s+")
-_FENCE = re.compile(r"\s*(?:```[^`]*|````+[^`]*|~~~.*)")
-_SOURCE = re.compile(r"<!-- ([0-9]{4}-[0-9]{2}-[0-9]{2}) ([A-Za-z0-9_-]+)#(\S+) -->")
+HEADING = re.compile(r"(#{1,6})[ \t]+(.*)")
+BULLET = re.compile(r"\s{0,3}(?:[-*+]|\d{1,3}[.)])\s+")
+FENCE = re.compile(r"\s*(?:```[^`]*|````+[^`]*|~~~.*)")
+SOURCE = re.compile(r"<!-- ([0-9]{4}-[0-9]{2}-[0-9]{2}) ([A-Za-z0-9_-]+)#(\S+) -->")
 _FRONT_MATTER = 64 * 1024
 
 
@@ -91,11 +91,11 @@ def blocks(text: str, first_line: int = 1) -> list[Block]:
 
     fenced = False
     for number, line in enumerate(text.split("\n"), first_line):
-        if _FENCE.fullmatch(line):
+        if FENCE.fullmatch(line):
             fenced = not fenced
         elif not fenced:
-            heading = _HEADING.match(line)
-            bullet = _BULLET.match(line)
+            heading = HEADING.match(line)
+            bullet = BULLET.match(line)
             if heading or bullet or not line.strip():
                 close()
             if heading:
@@ -124,7 +124,7 @@ def section_text(text: str, heading: str) -> str:
     inside = False
     lines = []
     for line in text.split("\n"):
-        found = _HEADING.match(line)
+        found = HEADING.match(line)
         if found and len(found[1]) <= 2:
             inside = _title(found[2]).casefold() == heading.casefold()
         elif inside:
@@ -145,7 +145,7 @@ def read_passages(name: str, data: bytes) -> tuple[list[Passage], list[Problem]]
     created_at = _time_text(ended)
     passages = []
     for block in blocks(document.body, document.body_line):
-        source = _SOURCE.search(block.text)
+        source = SOURCE.search(block.text)
         text = _without_comments(block.text).strip()
         if not text:
             continue

@@ -68,13 +68,28 @@ def _merge_lines(
     def rank(line: Line) -> tuple[int, datetime, Line]:
         return *rank_of(read[line[0]]), line
 
-    texts = dict.fromkeys(text for version in (lines_before, *completed) for text, _ in version)
-    ids = {text: str(name) for text in texts if is_message_id(name := read[text].get("id"))}
+    ids = _shared_ids([*lines_before, *completed[0], *completed[1]], read)
     merged = merged_lines(lines_before, completed[0], completed[1], ids, rank)
     data = b"".join(text + b"\n" for text in merged)
     notes = [] if base is not None or set(completed[0]) == set(completed[1]) else [NO_BASE]
     notes.extend(_both_changed(merged, ids, completed))
     return Merged(data, tuple(notes))
+
+
+def _shared_ids(lines: Iterable[Line], read: _Reader) -> dict[bytes, str]:
+    """The ids that several lines have, by the text of each of these lines.
+
+    Any other id says nothing that its line does not, and most are such.
+    """
+    first: dict[str, Line] = {}
+    ids: dict[bytes, str] = {}
+    for line in dict.fromkeys(lines):
+        name = read[line[0]].get("id")
+        if name is not None and is_message_id(name):
+            other = first.setdefault(name, line)
+            if other is not line:
+                ids[other[0]] = ids[line[0]] = name
+    return ids
 
 
 class _Reader(dict[bytes, _Fields]):

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vault_sessions.formats.memory import _BULLET, _FENCE, _HEADING, _SOURCE
+from vault_sessions.formats.memory import BULLET, FENCE, HEADING, SOURCE
 from vault_sessions.formats.merge import NO_BASE, Merged
 from vault_sessions.formats.merge_order import (
     Line,
@@ -123,7 +123,7 @@ def _merged_blocks(
 
 def _block_rank(line: Line) -> tuple[str, Line]:
     """What was learned first stands first; the owner's own lines before that."""
-    source = _SOURCE.search(line[0].decode(errors="replace"))
+    source = SOURCE.search(line[0].decode(errors="replace"))
     return source[1] if source else "", line
 
 
@@ -214,9 +214,9 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
     block: list[str] = []
     is_fenced = False
     for line in [*lines, ""]:
-        is_fence = _FENCE.fullmatch(line) is not None
-        heading = not is_fenced and not is_fence and _HEADING.match(line)
-        bullet = not is_fenced and not is_fence and _BULLET.match(line)
+        is_fence = FENCE.fullmatch(line) is not None
+        heading = not is_fenced and not is_fence and HEADING.match(line)
+        bullet = not is_fenced and not is_fence and BULLET.match(line)
         is_blank = not is_fenced and not line.strip()
         if block and (heading or bullet or is_blank or kind == "heading"):
             yield _block(kind, block, after, gap)
@@ -291,7 +291,7 @@ def _written(blocks: list[tuple[_Block, tuple[_Block | None, ...]]]) -> bytes:
         if block.is_marked:
             # behind a fence it would be no fence any more
             last = block.text.rpartition(b"\n")[2].decode(errors="replace")
-            parts.append(("\n" if _FENCE.fullmatch(last) else " ").encode() + MARK.encode())
+            parts.append(("\n" if FENCE.fullmatch(last) else " ").encode() + MARK.encode())
         parts.append(b"\n")
         after = block.kind
     return b"".join(parts)

@@ -50,6 +50,9 @@ def itself(line: Line) -> Line:
 
 def numbered(texts: Iterable[bytes]) -> list[Line]:
     """The lines, equal ones told apart."""
+    texts = list(texts)
+    if len(set(texts)) == len(texts):
+        return [(text, 0) for text in texts]
     seen: dict[bytes, int] = {}
     lines = []
     for text in texts:
@@ -151,30 +154,50 @@ def _arranged(
     versions: list[list[Line]], kept: set[Line], units: Mapping[bytes, Hashable], rank: Rank
 ) -> list[bytes]:
     """The texts of the kept lines in their order."""
+    if units:
+        return _arranged_units(versions, kept, units, rank)
+    base, ours, theirs = versions
+    return [text for text, _ in merged_order(base, ours, theirs, kept, rank, spell=itself)]
+
+
+def _arranged_units(
+    versions: list[list[Line]], kept: set[Line], units: Mapping[bytes, Hashable], rank: Rank
+) -> list[bytes]:
+    """The same, where several lines are one thing."""
     staying = {units[text] for text, _ in kept if text in units}
     versions = [_staying(version, kept, units, staying) for version in versions]
     loose = set().union(*(_scattered(version, units) for version in versions))
     whole = {text: unit for text, unit in units.items() if unit not in loose} if loose else units
-    forms: dict[Hashable, list[Line]] = {}
-    for line in kept:
-        forms.setdefault(whole.get(line[0], line), []).append(line)
+    known: set[Hashable] = {whole.get(line[0], line) for line in kept}
+    forms = _by_unit(kept, whole)
 
     def unit_rank(key: Hashable) -> Any:
-        return max(map(rank, forms[key]))
+        return max(map(rank, forms[key])) if key in forms else rank(key)
 
-    def spell(key: Hashable) -> Line:
-        return max(forms[key])
+    def spell(key: Any) -> Line:
+        return max(forms[key]) if key in forms else key
 
-    base, ours, theirs = (_keys(version, whole, forms) for version in versions)
+    base, ours, theirs = (_keys(version, whole, known) for version in versions)
+    inside = [_by_unit((line for line in version if line in kept), whole) for version in versions]
     lines: list[Line] = []
-    for key in merged_order(base, ours, theirs, forms, unit_rank, spell):
-        if len(forms[key]) == 1:
+    for key in merged_order(base, ours, theirs, known, unit_rank, spell):
+        if key not in forms:
+            lines.append(key)  # type: ignore[arg-type]  # what is no unit is a line
+        elif len(forms[key]) == 1:
             lines.append(forms[key][0])
         else:
-            inside = set(forms[key])
-            had, one, other = ([line for line in v if line in inside] for v in versions)
-            lines += merged_order(had, one, other, inside, rank, spell=itself)
+            had, one, other = (found.get(key, []) for found in inside)
+            lines += merged_order(had, one, other, set(forms[key]), rank, spell=itself)
     return [text for text, _ in lines]
+
+
+def _by_unit(lines: Iterable[Line], units: Mapping[bytes, Hashable]) -> dict[Hashable, list[Line]]:
+    """The lines of each unit."""
+    found: dict[Hashable, list[Line]] = {}
+    for line in lines:
+        if (unit := units.get(line[0])) is not None:
+            found.setdefault(unit, []).append(line)
+    return found
 
 
 def _staying(

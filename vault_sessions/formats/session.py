@@ -37,6 +37,8 @@ def describe(
         provider, model = provider or said[0], model or said[1]
     created = meta.created_at or started_at(session_id) or first
     activity = newest or created
+    # someone went on after the end: on another machine, whose metadata was merged with this one's
+    has_ended = meta.ended_at is not None and (newest is None or newest <= meta.ended_at)
     source = meta.source or {}
     return Session(
         session_id,
@@ -45,7 +47,7 @@ def describe(
         meta.topic_source,
         format_time(created) if created else None,
         format_time(activity) if activity else None,
-        format_time(meta.ended_at) if meta.ended_at else None,
+        format_time(meta.ended_at) if meta.ended_at and has_ended else None,
         meta.ending.reason if meta.ending else None,
         len(messages) if straight else len(active_branch(messages)),
         user_messages,
