@@ -14,27 +14,61 @@ from vault_sessions.cli.door import Door, json_option, pass_door, print_json, sa
 
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".")
+@click.option("--git", "with_git", is_flag=True, help="Let git merge and show transcripts well.")
 @json_option
 @pass_door
-def init_command(door: Door, directory: str, as_json: bool) -> None:
-    """Make a vault in DIR (here, if none is given), or what it lacks. Changes nothing there is."""
+def init_command(door: Door, directory: str, with_git: bool, as_json: bool) -> None:
+    """Make a vault in DIR (here, if none is given), or what it lacks. Changes nothing there is.
+
+    --git registers a merge driver and a readable diff in this clone (where there is none, git init
+    makes one) and names them for the vault's own files in its .gitattributes.
+    """
     from vault_sessions.vault import make_vault
 
     if not directory:  # an empty variable of the shell, not the place we are in
         raise click.UsageError("DIR is empty.")
+    if with_git:
+        from vault_sessions.git import check_installed
+
+        check_installed()  # before anything is made
     folder = os.environ.get("VAULT_SESSIONS_FOLDER") or "atlas"
     root = door.vault if directory == "." and door.vault else directory
     made = make_vault(root, folder)
     absolute = os.path.abspath(os.path.expanduser(root))
+    told = _tell_git(absolute, made) if with_git else {}
     if as_json:
-        print_json({"vault": absolute, "made": made})
+        print_json({"vault": absolute, "made": made, **told})
         return
     for path in made:
         say(f"made {path}")
+    for path in told.get("changed", ()):
+        say(f"added to {path}")
+    for key in told.get("git_settings", ()):
+        say(f"set {key} in this clone")
     if made:
         door.note(f"The vault is {absolute}. Begin: vault-sessions --vault {absolute} chat")
-    else:
+    elif not any(told.values()):
         door.note(f"{absolute} is a vault already; nothing was missing.")
+
+
+def _tell_git(root: str, made: list[str]) -> dict[str, list[str]]:
+    """Have git use our drivers for this vault: the files that were added to and the settings of
+    the clone that were set; what is new is added to ``made``."""
+    from vault_sessions import config, git
+    from vault_sessions.vault import ATTRIBUTES, SETTINGS, Vault, add_attributes
+    from vault_sessions.workspace import user_settings
+
+    vault = Vault(root)
+    folder = config.load(user_settings(), vault.absolute(SETTINGS), dict(os.environ)).folder
+    is_new, settings = git.set_up(root)
+    if is_new:
+        made.append(".git/")
+    changed = [ATTRIBUTES] if os.path.lexists(vault.absolute(ATTRIBUTES)) else []
+    if not add_attributes(vault, git.attributes(folder)):
+        changed.clear()
+    elif not changed:
+        made.append(ATTRIBUTES)
+    return {"changed": changed, "git_settings": settings}
 
 
 @click.command("reindex")
