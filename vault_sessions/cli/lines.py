@@ -38,11 +38,22 @@ Ctrl-C stops an answer; what had arrived is kept. A line that begins with // is 
 
 
 def converse(door: Door, conversation: Conversation, decision: Decision) -> None:
-    """Read, answer, repeat, until the person leaves."""
+    """Read, answer, repeat, until the person leaves. Meanwhile the mirror is kept fresh."""
     with suppress(ImportError):
         import readline  # noqa: F401  # line editing and history for input()
     chat = _Chat(door, conversation, decision)
     chat.open()
+    heard: list[str] = []
+    live = door.workspace.live(say=heard.append)
+    if not conversation.private:
+        live.start(delay=0.3)
+    try:
+        _converse(door, chat, heard)
+    finally:
+        live.stop()
+
+
+def _converse(door: Door, chat: _Chat, heard: list[str]) -> None:
     while True:
         try:
             text = input("> ")
@@ -52,6 +63,8 @@ def converse(door: Door, conversation: Conversation, decision: Decision) -> None
         except KeyboardInterrupt:
             click.echo("\n(/quit or Ctrl-D leaves)", err=True)
             continue
+        while heard:  # not in the middle of what was being typed
+            door.note(heard.pop(0))
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if not text.strip():
             continue
@@ -63,6 +76,11 @@ def converse(door: Door, conversation: Conversation, decision: Decision) -> None
                 chat.say(text[1:] if text.startswith("//") else text)
         except VaultSessionsError as error:
             click.echo(f"Error: {safe(str(error))}", err=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # what was typed is on the screen and in the history
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"Error: {safe(f'{where}{error.strerror or error}')}", err=True)
     chat.close()
 
 
