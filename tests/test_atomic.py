@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from vault_sessions import atomic
 from vault_sessions.atomic import (
     FileChanged,
     NotRegular,
+    NotSynced,
     append_line,
+    create_file,
     make_folder,
+    move_file,
     read_file,
     replace_file,
 )
@@ -350,6 +354,102 @@ def test_a_file_that_changed_since_it_was_read_is_not_replaced(path: Path) -> No
             replace_file(str(path), b"three", must_be=state)
         assert (path.read_bytes() if path.exists() else None) == left
         assert set(os.listdir(path.parent)) <= {path.name}
+
+
+def test_a_file_is_made_whole_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never stands there empty; what somebody else put there stays. Without hard links, too."""
+    for works in (True, False):
+        with monkeypatch.context() as patched:
+            if not works:
+                patched.setattr(os, "link", failing(errno.EPERM))
+            create_file(str(path), b"one")
+            assert path.read_bytes() == b"one"
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            with pytest.raises(FileChanged):
+                create_file(str(path), b"two")
+        assert path.read_bytes() == b"one"
+        assert os.listdir(path.parent) == [path.name]
+        path.unlink()
+
+
+def failing(number: int) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_a_line_that_is_not_on_disk_is_taken_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told that it was not saved must not find it saved."""
+    path.write_bytes(b"one\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing(errno.EIO))
+        with pytest.raises(OSError, match="Input/output"):
+            append_line(str(path), b"two\n", create=False)
+        assert path.read_bytes() == b"one\n"
+        new = path.with_name("new")
+        with pytest.raises(OSError, match="Input/output"):
+            append_line(str(new), b"two\n", create=True)
+        assert not new.exists()
+
+
+def test_the_first_failure_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that the temporary file could not be removed either."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", failing(errno.ENOSPC))
+        patched.setattr(os, "unlink", failing(errno.EIO))
+        with pytest.raises(OSError, match="No space left"):
+            replace_file(str(path), b"one")
+
+
+def test_a_folder_that_is_not_confirmed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new content is there, and it is said that it may not last."""
+    path.write_bytes(b"one")
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, "broken")
+        real(fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(NotSynced, match="the new content is there"):
+            replace_file(str(path), b"two")
+    assert path.read_bytes() == b"two"
+
+
+def test_a_signal_in_between_is_no_failure(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python calls again after one, but not for renames and the like."""
+    for name in ("replace", "unlink", "mkdir", "link", "rename"):
+        real, left = getattr(os, name), [2]
+
+        def call(*given: Any, real: Any = real, left: list[int] = left) -> Any:
+            if left[0]:
+                left[0] -= 1
+                raise InterruptedError(errno.EINTR, "interrupted")
+            return real(*given)
+
+        monkeypatch.setattr(os, name, call)
+    replace_file(str(path), b"one")
+    assert make_folder(str(path.with_name("folder")))
+    move_file(str(path), str(path.with_name("moved")))
+    create_file(str(path), b"two")
+    assert sorted(os.listdir(path.parent)) == ["folder", "moved", path.name]
+
+
+def test_what_a_killed_program_left_is_removed_a_day_later(path: Path) -> None:
+    """And nothing else."""
+    old, fresh = path.with_name(".a.1-2.tmp"), path.with_name(".b.1-2.tmp")
+    others = [path.with_name(name) for name in (".c.tmp", "d.1-2.tmp", ".e.1-2.tmpx")]
+    for left in (old, fresh, *others):
+        left.write_bytes(b"x")
+        if left is not fresh:
+            os.utime(left, (1_700_000_000, 1_700_000_000))
+    replace_file(str(path), b"one")
+    assert set(os.listdir(path.parent)) == {p.name for p in (fresh, *others, path)}
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "fchmod", "replace"])

@@ -545,7 +545,7 @@ def _stamp(path: str | None) -> list[int] | None:
 def _parse_file(path: str) -> list[Entry]:
     """Every scalar of a YAML file, without aliases; raises ConfigError."""
     try:
-        data, _ = atomic.read_file(os.path.realpath(path))
+        data, _ = atomic.read_file(os.path.realpath(path), limit=atomic.LARGEST_TEXT)
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
     try:
@@ -631,6 +631,8 @@ def set_value(path: str, key: str, text: str) -> str:
         with _alone(folder):
             while not _set_once(path, target, key, text):
                 pass
+    except atomic.NotSynced as error:
+        raise ConfigError(f"{path}: {error.strerror}.") from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}. Nothing was changed.") from error
     return text

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -34,9 +34,14 @@ from vault_sessions.state import NAMES, State
 from vault_sessions.vault import Vault
 
 if TYPE_CHECKING:
+    from vault_sessions.formats.checkpoint import Format
     from vault_sessions.formats.memory import Skill
     from vault_sessions.lifecycle import Conversation, Desk, Turn
+    from vault_sessions.live import Live
+    from vault_sessions.repair.doctor import Finding, Fixed
     from vault_sessions.rules.resume import Decision
+    from vault_sessions.transfer.checkpoints import Exported, ImportedCheckpoint
+    from vault_sessions.transfer.foreign import Imported
 
 
 def _utc_now() -> datetime:
@@ -53,8 +58,23 @@ def _text(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def _user() -> str | None:
+    """The name of the account that runs the program."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return None
+
+
 def _quiet(text: str) -> None:
     """Nobody listens."""
+
+
+def _yes(question: str) -> bool:
+    """Nobody is there to be asked."""
+    return True
 
 
 class Shown(NamedTuple):
@@ -79,6 +99,7 @@ class Workspace:
         settings: config.Settings,
         *,
         say: Callable[[str], None] = _quiet,
+        ask: Callable[[str], bool] = _yes,
         clock: Callable[[], datetime] = _utc_now,
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
@@ -87,12 +108,13 @@ class Workspace:
         self.settings = settings
         self.state = State(folders.vault_folder("state", vault.root))
         self._say = say
+        self._ask = ask
         self._clock = clock
         self._environment = dict(os.environ if environment is None else environment)
         self._directory = os.path.realpath(directory or os.getcwd())
         self._invocation = uuid7(clock(), _random_bits(80))
         self._conversation: Conversation | None = None
-        self._keeper = Keeper(vault, say, clock)
+        self._keeper = Keeper(vault, self.state, say, clock)
 
     @classmethod
     def open(
@@ -101,6 +123,7 @@ class Workspace:
         *,
         flags: Mapping[str, str] | None = None,
         say: Callable[[str], None] = _quiet,
+        ask: Callable[[str], bool] = _yes,
         clock: Callable[[], datetime] = _utc_now,
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
@@ -108,7 +131,8 @@ class Workspace:
         """Open a vault: ``path``, else the nearest one above ``directory`` (the present one),
         else the one that the settings name.
 
-        ``flags`` are settings by key that win over all others; ``say`` gets notices for a person.
+        ``flags`` are settings by key that win over all others; ``say`` gets notices for a person,
+        ``ask`` a question whose answer is yes or no.
         Raises VaultError, ConfigError.
         """
         env = dict(os.environ if environment is None else environment)
@@ -134,7 +158,9 @@ class Workspace:
         for warning in settings.warnings:
             say(f"Warning: {warning}")
         vault = vaults.open_vault(root, settings.folder)
-        return cls(vault, settings, say=say, clock=clock, environment=env, directory=directory)
+        return cls(
+            vault, settings, say=say, ask=ask, clock=clock, environment=env, directory=directory
+        )
 
     def __enter__(self) -> Workspace:
         return self
@@ -160,10 +186,64 @@ class Workspace:
         """Reconcile the mirror with the files now."""
         self._keeper.reconcile()
 
+    def live(
+        self,
+        *,
+        say: Callable[[str], None] = _quiet,
+        heard: Callable[[str, str], None] | None = None,
+    ) -> Live:
+        """An observer that keeps the mirror fresh in a thread of its own, from its ``start`` to
+        its ``stop``. ``say`` and ``heard`` are called in that thread."""
+        from vault_sessions.live import Live
+
+        return Live(self.vault, self.state, self._clock, say=say, heard=heard)
+
     def reindex(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Make a new mirror; readers keep the old one until it is whole. Returns how many
         sessions it has."""
         return self._keeper.reindex(progress)
+
+    # --- what is wrong ---
+
+    def doctor(self) -> builtins.list[Finding]:
+        """All that is wrong: in the files, read anew, in the mirror, in git's set-up, in locks."""
+        from vault_sessions import scan
+        from vault_sessions.repair import doctor
+
+        seen = scan.look(self.vault)
+        changes = self._keeper.reconcile()
+        whole = changes is not None and changes.halted is None
+
+        def ask(mirror: Mirror) -> builtins.list[Finding]:
+            compared = mirror if whole else None
+            return doctor.examine(self.vault, self.state, compared, self._clock(), seen)
+
+        return self._keeper.ask(ask)
+
+    def mend(self) -> Iterator[Fixed]:
+        """Mend what can be mended without losing anything, one file after another; the original of
+        each is in the trash. Raises VaultError."""
+        from vault_sessions.repair import doctor
+
+        def saved(session_id: str | None) -> None:
+            if session_id is None:
+                self._keeper.reconcile()
+            else:
+                self._keeper.saved(session_id, None, b"")
+
+        self._keeper.reconcile()  # what is missing from a file is kept before it is changed
+        yield from doctor.mend(self.vault, self.state, self._clock(), saved)
+
+    def forget_loss(self, given: str) -> bool:
+        """Accept that messages are missing from a session; False: none were. Raises
+        SessionNotFound, AmbiguousSession, VaultError."""
+        from vault_sessions import guard
+
+        self._keeper.reconcile()
+        session_id = self.find(given).id
+        was_open = guard.settle(self.state, session_id)
+        self._keeper.saved(session_id, None, b"")
+        return was_open
 
     # --- reading ---
 
@@ -345,6 +425,97 @@ class Workspace:
             vaults.change_meta(self.vault, session_id, changes)
         self._keeper.saved(session_id, None, b"")
 
+    # --- files that travel ---
+
+    def export_session(
+        self,
+        given: str,
+        path: str | None,
+        *,
+        format: Format | None = None,
+        include_context: bool = False,
+        include_metadata: bool = True,
+        force: bool = False,
+    ) -> Exported:
+        """Write a session to a file (None: its bytes are in the result), in the format that its
+        ending names. Raises SessionNotFound, AmbiguousSession, VaultError."""
+        from vault_sessions.transfer import checkpoints
+
+        return checkpoints.export(
+            self.vault,
+            self.find(given).id,
+            path,
+            self._clock(),
+            by=_user() if include_metadata else None,
+            kind=format,
+            include_context=include_context,
+            include_metadata=include_metadata,
+            force=force,
+        )
+
+    def import_checkpoint(
+        self,
+        path: str,
+        data: bytes | None = None,
+        *,
+        name: str | None = None,
+        format: Format | None = None,
+        include_context: bool = True,
+        overwrite: bool = False,
+        dry_run: bool = False,
+    ) -> ImportedCheckpoint:
+        """Make a session of a checkpoint, whose bytes may be given; all is checked before anything
+        is written. Raises NameTaken, VaultError."""
+        from vault_sessions.transfer import checkpoints
+
+        done = checkpoints.import_checkpoint(
+            self.vault,
+            self.state,
+            path,
+            checkpoints.read_input(path) if data is None else data,
+            self._clock(),
+            _random_bits,
+            self._holders,
+            name=name,
+            kind=format,
+            include_context=include_context,
+            overwrite=overwrite,
+            dry_run=dry_run,
+        )
+        if done.session_id is not None:
+            self._keeper.saved(done.session_id, None, b"")
+            if done.replaced is not None:
+                self._keeper.saved(done.replaced, None, b"")
+        return done
+
+    def import_store(
+        self, path: str, *, name: str | None = None, dry_run: bool = False
+    ) -> builtins.list[Imported]:
+        """Bring over the sessions in another program's database, or the one of that name. Raises
+        VaultError."""
+        from vault_sessions.transfer import foreign
+
+        try:
+            return foreign.import_store(
+                self.vault,
+                self.state,
+                path,
+                self._clock(),
+                _random_bits,
+                name=name,
+                dry_run=dry_run,
+            )
+        finally:
+            self._keeper.reconcile()
+
+    def _holders(self, name: str) -> builtins.list[str]:
+        """The sessions that have this name now, on disk, or it for an id."""
+        now = self._clock()
+        self._keeper.reconcile()
+        whole = len(name) + 1  # the beginning of an id is none
+        found = self._keeper.ask(lambda mirror: queries.find_sessions(mirror, now, name, whole))
+        return [session.id for session in found]
+
     # --- talking ---
 
     def decide(self, *, new: bool = False) -> Decision:
@@ -464,6 +635,12 @@ class Workspace:
         assert conversation is not None
         return lifecycle.take_turn(self._desk(), conversation, text, on_text, on_wait)
 
+    def said(self, text: str) -> bool:
+        """Was it said in the open conversation in this run? (Then it is on disk.)"""
+        spoken = self._conversation.messages if self._conversation is not None else []
+        ours = [m for m in spoken if m.fields.get("invocation_id") == self._invocation]
+        return any(m.role == "user" and m.text == text for m in ours)
+
     def next_session(self) -> Decision | None:
         """Whether the reset policy wants a new session before the next message."""
         from vault_sessions import lifecycle
@@ -567,6 +744,7 @@ class Workspace:
             self._recall,
             self._named,
             lambda saved: self._keeper.saved(*saved),
+            self._ask,
             os.path.join(folders.user_folder("config"), "skills"),
         )
 

@@ -23,12 +23,18 @@ COMMANDS = {
     "rename": ("sessions", "Name a session, or set its topic."),
     "path": ("sessions", "Where a transcript is."),
     "edit": ("sessions", "Open a transcript in your editor."),
+    "export": ("transferring", "A session as one file that travels."),
+    "import": ("transferring", "A checkpoint, or another program's history."),
     "memory": ("memory", "Long-term memory: show, search."),
+    "watch": ("watching", "Keep the mirror fresh while files are edited."),
+    "doctor": ("doctoring", "What is wrong in the vault, and its mending."),
     "reindex": ("vaults", "Make a new mirror from the files."),
     "mirror": ("vaults", "Where the SQLite mirror is."),
     "config": ("settings", "Settings in force and where each came from."),
     "completion": ("settings", "A completion script for your shell."),
 }
+# run by git, not by people: shown nowhere
+HIDDEN = {"merge-driver": "gitting", "textconv": "gitting"}
 
 
 class _ReaderLeft(Exception):
@@ -44,12 +50,13 @@ class Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command and take it from there."""
-        if cmd_name not in COMMANDS:
+        name = HIDDEN.get(cmd_name) or COMMANDS.get(cmd_name, ("",))[0]
+        if not name:
             return None
         from importlib import import_module
 
-        module = import_module(f"vault_sessions.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        module = import_module(f"vault_sessions.cli.{name}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         add_global_options(command, cmd_name)
         return command
 
@@ -76,7 +83,7 @@ class Root(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """An unknown command is told with the nearest one."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in {**COMMANDS, **HIDDEN} and not args[0].startswith("-"):
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +26,8 @@ from vault_sessions.cli.telling import (
     tell_notices,
     waiting,
 )
-from vault_sessions.formats.display import safe_line
+from vault_sessions.errors import VaultSessionsError
+from vault_sessions.formats.display import safe, safe_line
 
 if TYPE_CHECKING:
     from vault_sessions.lifecycle import Conversation, Turn
@@ -62,24 +65,37 @@ def chat_command(
         raise click.UsageError("--new and --session exclude each other.")
     text = None if why else _message(message)
     _leave_in_order()
-    workspace = door.workspace
-    decision, warnings = _decide(workspace, session, new, private)
-    for warning in warnings:
-        door.note(f"Warning: {warning}")
-    if why:
-        _explain(decision, as_json)
-        return
-    if text is not None and not text.strip():
-        raise click.UsageError("The message is empty.")
-    conversation = workspace.begin(
-        decision, provider=provider, model=model, skill=skill, private=private
-    )
-    if text is not None:
-        _one_turn(door, conversation, decision, text, as_json)
-        return
+    typed = text if message in (None, "-") else None
+    with _given_back(door, typed):
+        workspace = door.workspace
+        decision, warnings = _decide(workspace, session, new, private)
+        for warning in warnings:
+            door.note(f"Warning: {warning}")
+        if why:
+            _explain(decision, as_json)
+            return
+        if text is not None and not text.strip():
+            raise click.UsageError("The message is empty.")
+        conversation = workspace.begin(
+            decision, provider=provider, model=model, skill=skill, private=private
+        )
+        if text is not None:
+            _one_turn(door, conversation, decision, text, as_json)
+            return
     from vault_sessions.cli.lines import converse
 
     converse(door, conversation, decision)
+
+
+@contextmanager
+def _given_back(door: Door, text: str | None) -> Iterator[None]:
+    """What came from stdin is nowhere else: when it can't be saved, it is printed on stderr."""
+    try:
+        yield
+    except (VaultSessionsError, OSError) as error:
+        if text and not isinstance(error, BrokenPipeError) and not door.said(text):
+            click.echo(f"Not saved, so here it is again:\n{safe(text)}", err=True)
+        raise
 
 
 def _leave_in_order() -> None:

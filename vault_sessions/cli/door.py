@@ -37,15 +37,25 @@ class Door:
         if self._workspace is None:
             from vault_sessions.workspace import Workspace
 
-            self._workspace = Workspace.open(self.vault, say=self.note)
+            self._workspace = Workspace.open(self.vault, say=self.note, ask=self.ask)
             self.detail(f"vault  {self._workspace.vault.root}")
             self.detail(f"mirror {self._workspace.mirror_path}")
         return self._workspace
+
+    def said(self, text: str) -> bool:
+        """Has it been said, and kept, in the open conversation?"""
+        return self._workspace is not None and self._workspace.said(text)
 
     def note(self, text: str) -> None:
         """A line for the person, on stderr, unless they asked for quiet."""
         if not self.quiet:
             click.echo(safe(text), err=True)
+
+    def ask(self, question: str) -> bool:
+        """A question to the person, yes if they only press Enter or no terminal is there."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return True
+        return click.confirm(safe(question), default=True, err=True)
 
     def detail(self, text: str) -> None:
         """A line for the person who asked for more."""
