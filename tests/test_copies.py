@@ -21,11 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vault_sessions import scan, sync
-from vault_sessions import vault as vaults
 from vault_sessions.mirror import store
 from vault_sessions.repair.copies import Healed, heal_copies
 from vault_sessions.state import State
-from vault_sessions.vault import Vault
+from vault_sessions.vault import Vault, trash
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LONG_TERM = "atlas/memory/long-term"
@@ -739,6 +738,6 @@ def test_the_trash_says_where_things_came_from(home: Home) -> None:
     put(home, "a 2.jsonl", THERE)
     (healed,) = heal(home)
     folder = healed.notes[-1].removeprefix("the copy is in ")
-    manifest = orjson.loads((home.vault / folder / vaults.MANIFEST).read_bytes())
+    manifest = orjson.loads((home.vault / folder / trash.MANIFEST).read_bytes())
     assert manifest["moved"] is True
     assert manifest["files"][0]["path"] == "atlas/memory/sessions/a 2.jsonl"

@@ -22,11 +22,10 @@ import pytest
 from faults import KINDS, Fault, Faults, quick_folder, why_not
 from home import SESSIONS, Home, make_home, message, tree, write_many, write_session
 
-from vault_sessions import vault as vaults
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.transcript import parse
 from vault_sessions.mirror.store import open_mirror
-from vault_sessions.vault import Vault
+from vault_sessions.vault import Vault, trash
 from vault_sessions.workspace import Workspace
 
 PROBLEMS = Path(__file__).parent / "problem_vault"
@@ -584,7 +583,7 @@ def test_the_trash_says_what_is_in_it(home: Home) -> None:
     vault = Vault(str(home.vault))
     path = write_session(home, "s", *said("a"))
     path.chmod(0o640)
-    entry = vaults.keep_in_trash(vault, [f"{SESSIONS}/s.jsonl"], "a test", NOW, move=False)
+    entry = trash.keep(vault, [f"{SESSIONS}/s.jsonl"], "a test", NOW, move=False)
     assert entry.startswith(".vault-sessions/trash/2026-11-21/080512-")
     data = said("a")[0]
     assert json.loads(in_trash(home, entry).pop("manifest.json")) == {
@@ -602,8 +601,8 @@ def test_the_trash_says_what_is_in_it(home: Home) -> None:
     }
     assert in_trash(home, entry)[f"{SESSIONS}/s.jsonl"] == data == path.read_bytes()
     assert (home.vault / ".vault-sessions/.gitignore").read_text() == "trash/\n"
-    trash = home.vault / ".vault-sessions/trash"
-    assert {p.stat().st_mode & 0o777 for p in trash.rglob("*")} == {0o600, 0o700}
+    everything = (home.vault / ".vault-sessions/trash").rglob("*")
+    assert {p.stat().st_mode & 0o777 for p in everything} == {0o600, 0o700}
 
 
 def test_what_is_moved_is_gone_from_its_place(home: Home) -> None:
@@ -611,7 +610,7 @@ def test_what_is_moved_is_gone_from_its_place(home: Home) -> None:
     vault = Vault(str(home.vault))
     write_session(home, "s", *said("a"), name="x")
     paths = [f"{SESSIONS}/s.jsonl", f"{SESSIONS}/s.meta.json"]
-    entry = vaults.keep_in_trash(vault, paths, "a test", NOW, move=True)
+    entry = trash.keep(vault, paths, "a test", NOW, move=True)
     assert not list(home.sessions.iterdir())
     assert set(in_trash(home, entry)) == {*paths, "manifest.json"}
 
@@ -622,7 +621,7 @@ def test_what_is_moved_from_another_file_system_is_copied_first(home: Home) -> N
     try:
         write_session(home, "s", *said("a"))
         path = f"{SESSIONS}/s.jsonl"
-        entry = vaults.keep_in_trash(Vault(str(home.vault)), [path], "a test", NOW, move=True)
+        entry = trash.keep(Vault(str(home.vault)), [path], "a test", NOW, move=True)
         assert not list(home.sessions.iterdir())
         assert in_trash(home, entry)[path] == said("a")[0]
     finally:
@@ -640,7 +639,7 @@ def test_nothing_from_elsewhere_gets_into_the_trash(home: Home, path: str, move:
     (home.vault / "in").symlink_to(home.folder)
     (home.folder / "link").write_text("secret")
     with pytest.raises(VaultError):
-        vaults.keep_in_trash(Vault(str(home.vault)), [path], "a test", NOW, move=move)
+        trash.keep(Vault(str(home.vault)), [path], "a test", NOW, move=move)
     assert (home.folder / "x").exists()
     assert (home.folder / "link").exists()
     assert not (home.vault / ".vault-sessions/trash").exists()
@@ -652,7 +651,7 @@ def test_a_trash_that_leads_out_of_the_vault_is_not_used(home: Home) -> None:
     (home.vault / ".vault-sessions/trash").symlink_to(home.folder / "out")
     path = write_session(home, "s", *said("a"))
     with pytest.raises(VaultError):
-        vaults.keep_in_trash(Vault(str(home.vault)), [f"{SESSIONS}/s.jsonl"], "", NOW, move=True)
+        trash.keep(Vault(str(home.vault)), [f"{SESSIONS}/s.jsonl"], "", NOW, move=True)
     assert path.exists()
     assert not list((home.folder / "out").iterdir())
 
@@ -661,5 +660,5 @@ def test_what_the_owner_has_git_ignore_is_kept(home: Home) -> None:
     """His own list is not written over."""
     (home.vault / ".vault-sessions/.gitignore").write_text("mine\n")
     write_session(home, "s", *said("a"))
-    vaults.keep_in_trash(Vault(str(home.vault)), [f"{SESSIONS}/s.jsonl"], "", NOW, move=False)
+    trash.keep(Vault(str(home.vault)), [f"{SESSIONS}/s.jsonl"], "", NOW, move=False)
     assert (home.vault / ".vault-sessions/.gitignore").read_text() == "mine\n"

@@ -251,7 +251,8 @@ def check_said(case: Case, fault: Fault, path: str, done: Run) -> None:
         assert "Error:" not in done.err
     if fault.kind == "EINTR" and "cache" not in path:
         assert done.code == 0, done
-    if path.startswith("cache/") and "reindex" not in case.name:
+    # whose whole work is the mirror, fails with it
+    if path.startswith("cache/") and case.arguments[0] not in ("reindex", "watch"):
         assert done.code == 0, f"the mirror is a copy: {done}"
 
 
@@ -442,7 +443,7 @@ def test_some_faults() -> None:
         points: list[tuple[Case, Fault, str]] = []
         for number, case in enumerate(usable()):
             found = [p for p in made[number % 2].points(case, 1) if not p[2].startswith("cache/")]
-            points += found[number :: max(len(found) // 3, 1)][:3]
+            points += found[number :: max(len(found) // 2, 1)][:2]
         failures, _ = attempt_all(made, points)
     assert not failures, told(failures)
 

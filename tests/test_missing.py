@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -605,3 +606,24 @@ def test_a_session_file_that_is_gone_is_not_missing_messages(talk: Talk) -> None
     assert any("is gone; going on in a new session" in notice for notice in notices)
     assert not first.exists()
     assert talk.workspace.state.losses() == []
+
+
+def test_a_file_that_an_editor_moved_away_for_a_moment_is_waited_for(home: Home) -> None:
+    """A look in that moment does not forget the messages that its old text lacks."""
+    path = write_session(home, "talk", *lines(4))
+    with at_work(home) as workspace:
+        workspace.sync()
+        path.rename(path.with_name("talk.jsonl~"))
+        saving = threading.Timer(0.1, path.write_bytes, [b"".join(lines(2))])
+        saving.start()
+        assert len(missing_in(workspace)) == 1
+        saving.join()
+    home.run("doctor", "--fix")
+    assert path.read_bytes() == b"".join(lines(4))
+
+
+def test_a_file_that_is_gone_is_gone_after_that(home: Home) -> None:
+    path = write_session(home, "talk", *lines(4))
+    home.output("list")
+    path.unlink()
+    assert home.output("list") == ""

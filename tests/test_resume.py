@@ -563,6 +563,17 @@ def test_new_marks_the_one_it_follows_as_ending(vault: Vault) -> None:
     assert vault.opened() is None
 
 
+def test_so_is_one_that_went_on_after_its_end(vault: Vault) -> None:
+    """It ended here, somebody went on there, and git put both together."""
+    vault.add("s", said(HOUR), ended_at="2026-11-20T08:00:00.000Z", end_reason="idle")
+    with vault.workspace() as workspace:
+        assert workspace.find("s").status == "open"
+        workspace.begin(workspace.decide(new=True))
+        assert workspace.find("s").status == "ending"
+        meta = workspace.show("s").meta
+        assert (meta.ended_at, meta.end_reason) == (None, None)
+
+
 def test_a_private_chat_ends_nothing(vault: Vault) -> None:
     vault.add("s", said(HOUR))
     with vault.workspace() as workspace:

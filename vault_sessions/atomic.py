@@ -398,3 +398,29 @@ def create_files(files: Sequence[tuple[str, bytes]]) -> None:
                 remove_file(path)
         raise
     _confirm(files[0][0], written)
+
+
+def move_files(
+    moves: Sequence[tuple[str, str]], progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Move many files to where nothing is yet, on one file system; durable when this returns.
+
+    One that is not there any more is passed over. ``progress(done, total)``. Raises OSError; those
+    before the one that failed have been moved.
+    """
+    folders: dict[str, None] = {}
+    try:
+        for done, (path, target) in enumerate(moves):
+            with suppress(FileNotFoundError):
+                try:
+                    _uninterrupted(os.rename, path, target)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    move_file(path, target)
+                folders[os.path.dirname(target)] = folders[os.path.dirname(path)] = None
+            if progress is not None and done % 64 == 0:
+                progress(done, len(moves))
+    finally:
+        for folder in folders:
+            sync_folder(folder)

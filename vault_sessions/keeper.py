@@ -17,7 +17,7 @@ from vault_sessions import folders, sync
 from vault_sessions import vault as vaults
 from vault_sessions.atomic import Appended
 from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
-from vault_sessions.formats.names import storable
+from vault_sessions.formats.names import TRANSCRIPT, storable
 from vault_sessions.mirror import store
 from vault_sessions.mirror.store import Mirror
 from vault_sessions.state import State
@@ -39,6 +39,9 @@ PAUSES = (*[0.0002] * 10, *[0.0005] * 10, *[0.001] * 83)
 within the first."""
 SILENCE = timedelta(seconds=10)
 """One that did not answer is not asked again for so long."""
+JUST_NOW = 2.0
+RETURNS, RETURN_STEP = 30, 0.01
+"""A transcript that vanished within so many seconds may come back: it is waited for 300 ms."""
 
 
 class Keeper:
@@ -157,17 +160,19 @@ class Keeper:
 
     # --- keeping it fresh ---
 
-    def reconcile(self, sure: Collection[str] | None = None) -> Changes | None:
+    def reconcile(self) -> Changes | None:
         """Make the mirror what the files say now. What changed; None if that can't be said.
 
-        ``sure`` as in ``sync``.
+        A transcript that vanished just now is waited for: editors move the old one away before the
+        new one is there, and without what the mirror knows nobody would miss its newest messages.
         """
         mirror = self._opened()
         started = self._clock()
         try:
-            changes = sync.sync(
-                self._vault, mirror, started, sure=sure, state=self._state, wait_ms=WAIT_MS
-            )
+            changes = self._synced(mirror, started, ())
+            if changes.vanished:
+                self._wait_for(changes.vanished)
+                changes = self._synced(mirror, self._clock(), None)
         except MirrorBusy:
             self._say("Another program is writing to the mirror; what changed just now is missing.")
             return None
@@ -186,6 +191,23 @@ class Keeper:
         self._halted = changes.halted
         self._tell(changes)
         return changes
+
+    def _synced(self, mirror: Mirror, now: datetime, sure: Collection[str] | None) -> Changes:
+        return sync.sync(self._vault, mirror, now, sure=sure, state=self._state, wait_ms=WAIT_MS)
+
+    def _wait_for(self, paths: Collection[str]) -> None:
+        """Wait until the transcripts among these are there again, if they went just now."""
+        left = [self._vault.absolute(path) for path in paths if path.endswith(TRANSCRIPT)]
+        try:
+            changed = os.stat(self._vault.absolute(self._vault.sessions)).st_mtime
+        except OSError:
+            return
+        if not left or abs(self._clock().timestamp() - changed) > JUST_NOW:
+            return
+        for _ in range(RETURNS):
+            if all(map(os.path.lexists, left)):
+                return
+            time.sleep(RETURN_STEP)
 
     def follow(self, paths: Collection[str] | None, sure: Collection[str] | None) -> Changes:
         """For the one that watches: make the mirror what these paths (None: all) say now.
@@ -245,6 +267,7 @@ class Keeper:
                     mirror,
                     now,
                     self._later | paths,
+                    sure=(),
                     state=self._state,
                     wait_ms=TURN_WAIT_MS,
                 )

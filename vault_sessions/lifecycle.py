@@ -29,6 +29,7 @@ from vault_sessions.formats.ids import new_session_id, uuid7
 from vault_sessions.formats.memory import Skill, read_document, read_skill, section_text
 from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.names import copy_name
+from vault_sessions.formats.session import describe
 from vault_sessions.formats.times import format_time
 from vault_sessions.formats.transcript import active_branch, message_line, parse
 from vault_sessions.model import OFFLINE, Hit, Message, Meta, Session
@@ -822,8 +823,21 @@ def mark_ending(desk: Desk, session_id: str, reason: str) -> None:
     with desk.state.lock(session_id):
         data = vaults.read_meta(desk.vault, session_id)
         meta = parse_meta(data, session_id)[0] if data is not None else Meta()
-        if meta.ending is not None or meta.ended_at is not None:
+        if meta.ending is not None or _has_ended(desk, session_id, meta):
             return
-        mark = {"reason": reason, "at": format_time(desk.now())}
-        vaults.change_meta(desk.vault, session_id, {"ending": mark})
+        changes: dict[str, Any] = {"ending": {"reason": reason, "at": format_time(desk.now())}}
+        if meta.ended_at is not None:  # it went on after that
+            changes |= dict.fromkeys(("ended_at", "end_reason", "duration_seconds"))
+        vaults.change_meta(desk.vault, session_id, changes)
     desk.saved(Saved(session_id))
+
+
+def _has_ended(desk: Desk, session_id: str, meta: Meta) -> bool:
+    """Has it an end that nothing was said after? (On another machine somebody may have.)"""
+    if meta.ended_at is None:
+        return False
+    try:
+        transcript = parse(vaults.read_transcript(desk.vault, session_id)[0])
+    except FileNotFoundError:
+        return True
+    return describe(session_id, transcript, meta, 0, "").ended_at is not None

@@ -154,7 +154,7 @@ class State:
     def stale_leases(self) -> list[str]:
         """Sessions that a process had open which is gone and did not give them free."""
         try:
-            names = sorted(os.listdir(os.path.join(self.folder, "leases")))
+            names = sorted(atomic.names_in(os.path.join(self.folder, "leases")))
         except FileNotFoundError:
             return []
         return [name for name in names if self.holder(name).pid and not self.is_leased(name)]

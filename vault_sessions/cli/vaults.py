@@ -31,11 +31,11 @@ def init_command(door: Door, directory: str, with_git: bool, as_json: bool) -> N
         from vault_sessions.git import check_installed
 
         check_installed()  # before anything is made
-    folder = os.environ.get("VAULT_SESSIONS_FOLDER") or "atlas"
     root = door.vault if directory == "." and door.vault else directory
-    made = make_vault(root, folder)
     absolute = os.path.abspath(os.path.expanduser(root))
-    told = _tell_git(absolute, made) if with_git else {}
+    folder = _folder(absolute)
+    made = make_vault(absolute, folder)
+    told = _tell_git(absolute, folder, made) if with_git else {}
     if as_json:
         print_json({"vault": absolute, "made": made, **told})
         return
@@ -51,15 +51,22 @@ def init_command(door: Door, directory: str, with_git: bool, as_json: bool) -> N
         door.note(f"{absolute} is a vault already; nothing was missing.")
 
 
-def _tell_git(root: str, made: list[str]) -> dict[str, list[str]]:
-    """Have git use our drivers for this vault: the files that were added to and the settings of
-    the clone that were set; what is new is added to ``made``."""
-    from vault_sessions import config, git
-    from vault_sessions.vault import ATTRIBUTES, SETTINGS, Vault, add_attributes
+def _folder(root: str) -> str:
+    """What the assistant's folder is called there."""
+    from vault_sessions import config
+    from vault_sessions.vault import SETTINGS, Vault
     from vault_sessions.workspace import user_settings
 
+    return config.load(user_settings(), Vault(root).absolute(SETTINGS), dict(os.environ)).folder
+
+
+def _tell_git(root: str, folder: str, made: list[str]) -> dict[str, list[str]]:
+    """Have git use our drivers for this vault: the files that were added to and the settings of
+    the clone that were set; what is new is added to ``made``."""
+    from vault_sessions import git
+    from vault_sessions.vault import ATTRIBUTES, Vault, add_attributes
+
     vault = Vault(root)
-    folder = config.load(user_settings(), vault.absolute(SETTINGS), dict(os.environ)).folder
     is_new, settings = git.set_up(root)
     if is_new:
         made.append(".git/")

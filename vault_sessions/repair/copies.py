@@ -31,7 +31,7 @@ from vault_sessions.formats.meta import UnreadableMeta, changed_meta, parse_meta
 from vault_sessions.formats.names import META, TRANSCRIPT, session_of
 from vault_sessions.formats.transcript import BOM, parse
 from vault_sessions.state import State
-from vault_sessions.vault import Vault
+from vault_sessions.vault import Vault, trash
 
 MEMORY = ".memory"
 """The lock under which memory files are put in the place of others."""
@@ -133,7 +133,7 @@ def _merge_once(vault: Vault, original: str, copies: list[str], now: datetime) -
     if united.data != before:
         if before is not None:
             why = "conflict copies were merged into it"
-            vaults.keep_in_trash(vault, [original], why, now, move=False)
+            trash.keep(vault, [original], why, now, move=False)
         vaults.write_file(vault, original, united.data, must_be=state)
     proved = _proved(vault, original, versions, how)
     lost = [path for path in versions if path not in proved]
@@ -207,7 +207,7 @@ def _drop(vault: Vault, healed: Healed, now: datetime) -> Healed:
         return healed
     why = f"merged into {healed.original}"
     try:
-        folder = vaults.keep_in_trash(vault, healed.copies, why, now, move=True)
+        folder = trash.keep(vault, healed.copies, why, now, move=True)
     except VaultError as error:
         said = _joined([*([healed.error] if healed.error else []), str(error)])
         return healed._replace(copies=(), error=said)

@@ -31,7 +31,7 @@ from vault_sessions.model import FileState, Found, Loss, Problem, Stamp, problem
 from vault_sessions.repair.copies import MEMORY
 from vault_sessions.scan import Look
 from vault_sessions.state import State
-from vault_sessions.vault import Vault
+from vault_sessions.vault import Vault, trash
 
 TRIES = 20
 
@@ -461,7 +461,7 @@ def _rewrite(
                 if mended.data == data:
                     return None
                 why = f"doctor: {'; '.join(mended.done)}"
-                kept = vaults.keep_in_trash(vault, [path], why, now, move=False)
+                kept = trash.keep(vault, [path], why, now, move=False)
                 try:
                     vaults.write_file(vault, path, mended.data, must_be=status)
                 except atomic.FileChanged:

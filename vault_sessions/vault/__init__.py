@@ -6,21 +6,16 @@ read or written through a symbolic link.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
-
-import orjson
 
 from vault_sessions import atomic
 from vault_sessions.errors import SessionGone, VaultError
 from vault_sessions.formats.ids import is_session_id
 from vault_sessions.formats.meta import UnreadableMeta, changed_meta
 from vault_sessions.formats.names import META, TRANSCRIPT, on_disk, storable
-from vault_sessions.formats.times import format_time
 from vault_sessions.formats.transcript import message_line
 
 MARK = ".vault-sessions"
@@ -310,82 +305,6 @@ def is_link_inside(vault: Vault, path: str) -> bool:
         return stat.S_ISREG(os.stat(check_inside(vault, path)).st_mode)
     except (OSError, VaultError):
         return False
-
-
-# --- the trash -----------------------------------------------------------------------------------
-
-TRASH = f"{MARK}/trash"
-MANIFEST = "manifest.json"
-
-
-def keep_in_trash(
-    vault: Vault, paths: Iterable[str], why: str, now: datetime, *, move: bool
-) -> str:
-    """Copy or move regular files (from the root) into the trash; on disk when this returns.
-
-    Returns the folder of the trash that has them, from the root. It holds a manifest, which is
-    there before anything is moved. The caller holds the locks of the sessions concerned. Raises
-    VaultError: then nothing was copied, and what had been moved already is in the trash.
-    """
-    given = list(dict.fromkeys(paths))
-    contents = {path: _read_for_trash(vault, path) for path in given}
-    at = now.astimezone(UTC)
-    folder = f"{TRASH}/{at:%Y-%m-%d}/{at:%H%M%S}-{os.urandom(4).hex()}"
-    inside = check_inside(vault, folder)
-    moving = False
-    try:
-        _ignore_trash(vault)
-        files = [
-            {
-                "path": path,
-                "size": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "mode": f"{mode:04o}",
-            }
-            for path, (data, mode) in contents.items()
-        ]
-        manifest = {"at": format_time(at), "why": why, "moved": move, "files": files}
-        for path in given:
-            atomic.make_folder(os.path.dirname(vault.absolute(f"{folder}/{path}")))
-        atomic.make_folder(inside)
-        text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        if not move:
-            for path, (data, _) in contents.items():
-                atomic.replace_file(vault.absolute(f"{folder}/{path}"), data)
-        atomic.replace_file(os.path.join(inside, MANIFEST), text)
-        moving = move
-        for path in given if move else ():
-            atomic.move_file(vault.absolute(path), vault.absolute(f"{folder}/{path}"))
-    except OSError as error:
-        if not moving:
-            from shutil import rmtree
-
-            rmtree(inside, ignore_errors=True)
-        left = f"What was moved is in {folder}." if moving else "Nothing was changed."
-        name = error.filename or inside
-        raise VaultError(f"The trash: {name}: {error.strerror}. {left}") from error
-    return folder
-
-
-def _read_for_trash(vault: Vault, path: str) -> tuple[bytes, int]:
-    """A file's bytes and mode. Raises VaultError for what may not or can't be put in the trash."""
-    parts = path.split("/")
-    if not {"", ".", ".."}.isdisjoint(parts) or parts[0] == MANIFEST:
-        raise VaultError(f"{path!r} can't be put in the trash: not a plain path from the root.")
-    check_inside(vault, os.path.dirname(path))
-    try:
-        data, status = atomic.read_file(vault.absolute(path))
-    except OSError as error:
-        raise VaultError(f"{path}: {error.strerror}. Nothing was changed.") from error
-    return data, stat.S_IMODE(status.st_mode)
-
-
-def _ignore_trash(vault: Vault) -> None:
-    """Keep the trash out of git, unless the owner has settled that."""
-    path = check_inside(vault, f"{MARK}/.gitignore")
-    atomic.make_folder(os.path.dirname(path))
-    if not os.path.lexists(path):
-        atomic.replace_file(path, b"trash/\n")
 
 
 # --- for git -------------------------------------------------------------------------------------
