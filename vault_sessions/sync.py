@@ -86,6 +86,8 @@ def sync(
         vanished = set() if sure is None else set(gone).difference(sure)
         changes = _refresh(vault, mirror, now, {*changed, *gone, *again} - vanished, state)
         mirror.note("digest", None if vanished else digest)
+        if not vanished:
+            mirror.note("gone_since", None)
     return changes._replace(vanished=tuple(sorted(vanished)))
 
 
@@ -195,7 +197,6 @@ def _too_much_gone(
         if since is None:
             mirror.note("gone_since", format_time(now))
         elif now - since >= GRACE:
-            mirror.note("gone_since", None)
             return None
     return f"{what}; the mirror keeps them for now. If that is so: vault-sessions reindex"
 
