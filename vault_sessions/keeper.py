@@ -284,6 +284,29 @@ class Keeper:
         except MirrorError as error:
             self._mirror = self._in_memory(str(error))
 
+    def removed(self, paths: Collection[str], *, for_good: bool = False) -> None:
+        """Mirror that we took files away, however many; ``for_good``: so that nothing of them is
+        left in the mirror's file.
+
+        Raises MirrorBusy for what is to go for good.
+        """
+
+        def remove() -> None:
+            now = self._clock()
+            sync.sync(self._vault, mirror, now, paths, state=self._state, wait_ms=WAIT_MS)
+
+        try:
+            mirror = self._opened()
+            if for_good:
+                mirror.scrub(remove)
+            else:
+                remove()
+        except MirrorBusy:
+            if for_good:
+                raise
+        except MirrorDamaged as reason:
+            self._replace(str(reason))
+
     # --- making it anew ---
 
     def reindex(self, progress: Callable[[int, int], None] | None = None) -> int:

@@ -27,6 +27,9 @@ from vault_sessions.model import Loss
 NAMES = ".names"
 """The lock under which a name is looked up and given: names are unique in the vault."""
 
+MEMORY = ".memory"
+"""The lock under which memory files are changed."""
+
 KEPT = ".kept"
 """The lock under which lines that vanished from a transcript are kept, put back or accepted."""
 
@@ -235,6 +238,27 @@ class State:
         path = self._path("kept/settled", f"{loss.session_id}.{digest}.json")
         atomic.make_folder(os.path.dirname(path))
         atomic.replace_file(path, orjson.dumps([_kept(loss)]))
+
+    def forget(self, session_id: str) -> None:
+        """Remove what is known of a session that was erased: kept lines, lease and lock.
+
+        Its lock may be held. Raises VaultError.
+        """
+        settled = os.path.join(self.folder, "kept", "settled")
+        try:
+            names = atomic.names_in(settled)
+        except OSError:
+            names = []
+        paths = [os.path.join(settled, name) for name in names if name.startswith(f"{session_id}.")]
+        paths.append(self._path("kept", f"{session_id}.json"))
+        paths += [self._path(kind, session_id) for kind in ("leases", "locks")]
+        for path in paths:
+            try:
+                atomic.remove_file(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise VaultError(f"{path}: {error.strerror}. It was not erased.") from error
 
     def sweep_kept(self, now: datetime) -> None:
         """Forget settled lines after 30 days, and those of a session that nobody asked about."""

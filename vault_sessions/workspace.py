@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from vault_sessions.formats.memory import Skill
     from vault_sessions.lifecycle import Conversation, Desk, Turn
     from vault_sessions.live import Live
+    from vault_sessions.removal import Learned, Trashed
     from vault_sessions.repair.doctor import Finding, Fixed
     from vault_sessions.rules.resume import Decision
+    from vault_sessions.rules.retention import Retention
     from vault_sessions.transfer.checkpoints import Exported, ImportedCheckpoint
     from vault_sessions.transfer.foreign import Imported
 
@@ -515,6 +517,102 @@ class Workspace:
         whole = len(name) + 1  # the beginning of an id is none
         found = self._keeper.ask(lambda mirror: queries.find_sessions(mirror, now, name, whole))
         return [session.id for session in found]
+
+    # --- taking away ---
+
+    def old_sessions(self, span: timedelta) -> Retention:
+        """The sessions whose last activity is at least ``span`` ago."""
+        from vault_sessions.rules import retention
+
+        everything = self.list()
+        return retention.older_than(everything, span, self._clock(), self.state.leased())
+
+    def tidy(self) -> builtins.list[Session]:
+        """Move the oldest ended sessions beyond ``max_sessions`` to the trash; which these were."""
+        most = self.settings.max_sessions
+        if most is None:
+            return []
+        from vault_sessions.rules import retention
+
+        go = retention.too_many(self.list(), most, self.state.leased()).go
+        self.delete([session.id for session in go], "max_sessions")
+        return [*go]
+
+    def delete(
+        self,
+        session_ids: Sequence[str],
+        why: str = "delete",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Move sessions to the trash. Raises VaultError: one is in use."""
+        from vault_sessions import removal
+
+        self._refuse_in_use(session_ids)
+        now = self._clock()
+        paths = removal.delete(self.vault, self.state, session_ids, why, now, progress)
+        self._keeper.removed(paths)
+
+    def purge(self, session_id: str) -> None:
+        """Erase a session for good, on this machine. Raises VaultError: it is in use."""
+        from vault_sessions import removal
+
+        self._refuse_in_use([session_id])
+        self._keeper.removed(removal.purge(self.vault, self.state, session_id), for_good=True)
+
+    def _refuse_in_use(self, session_ids: Sequence[str]) -> None:
+        leased = self.state.leased()
+        for session_id in session_ids:
+            if session_id in leased:
+                raise VaultError(f"Session {session_id} is open in a chat; leave that first.")
+
+    def learned_from(self, session_id: str) -> Learned:
+        """What long-term memory has from a session."""
+        from vault_sessions import removal
+
+        return removal.learned(self.vault, session_id)
+
+    def unlearn(self, session_id: str, found: Learned, *, for_good: bool = False) -> None:
+        """Take that out of long-term memory. Raises VaultError."""
+        from vault_sessions import removal
+
+        now, why = self._clock(), f"delete {session_id}"
+        paths = removal.unlearn(
+            self.vault, self.state, session_id, found, why, now, for_good=for_good
+        )
+        self._keeper.removed(paths, for_good=for_good)
+
+    def trashed(self) -> builtins.list[Trashed]:
+        """The sessions in the trash, the latest first."""
+        from vault_sessions import removal
+
+        return removal.trashed(self.vault)
+
+    def restore(self, given: str) -> Session:
+        """Bring a session back from the trash, by its name or id; a name that is taken by now gets
+        a number. Raises VaultError."""
+        from vault_sessions import removal
+
+        one = removal.find_trashed(self.trashed(), given)
+        with self.state.lock(NAMES):
+            taken = self._named(one.name) if one.name is not None else None
+            removal.restore(self.vault, self.state, one)
+            self._keeper.removed(one.files)
+            if taken is not None and one.name is not None:
+                self._change_meta(one.session_id, {"name": self._free_name(one.name)})
+        return self.find(one.session_id)
+
+    def _free_name(self, name: str) -> str:
+        number = 2
+        while self._named(f"{name[:90]}-{number}") is not None:
+            number += 1
+        return f"{name[:90]}-{number}"
+
+    def empty_trash(self, span: timedelta) -> int:
+        """Remove for good what was put in the trash at least ``span`` ago; how many times that
+        was. Raises VaultError."""
+        from vault_sessions import removal
+
+        return removal.empty_trash(self.vault, self._clock() - span)
 
     # --- talking ---
 

@@ -24,6 +24,7 @@ from vault_sessions.cli.telling import (
     resumed_line,
     session_line,
     tell_notices,
+    tell_tidied,
     waiting,
 )
 from vault_sessions.errors import VaultSessionsError
@@ -76,6 +77,8 @@ def chat_command(
             return
         if text is not None and not text.strip():
             raise click.UsageError("The message is empty.")
+        if not private:
+            tell_tidied(door)
         conversation = workspace.begin(
             decision, provider=provider, model=model, skill=skill, private=private
         )

@@ -38,6 +38,15 @@ def tell_notices(door: Door, conversation: Conversation) -> None:
     conversation.notices.clear()
 
 
+def tell_tidied(door: Door) -> None:
+    """Keep to ``max_sessions``, and say what went to the trash."""
+    for session in door.workspace.tidy():
+        door.note(
+            f"{safe_line(session.label)} went to the trash (ai.sessions.max_sessions); back: "
+            f"vault-sessions restore {session.id}"
+        )
+
+
 def heard(door: Door, conversation: Conversation, stream: Stream) -> Callable[[str], None]:
     """Prints an answer as it comes; what changed on disk before it is told before it."""
 

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 import click
 
 from vault_sessions.cli.door import Door, json_option, pass_door, print_json, say
+from vault_sessions.cli.telling import tell_tidied
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.display import safe_json, safe_line
 
@@ -36,6 +37,7 @@ def watch_command(door: Door, once: bool, as_json: bool) -> None:
             f"{who} is watching this vault already (watch, or an open chat); one is enough."
         )
     try:
+        tell_tidied(door)
         live.start()
         while True:
             kind, text = heard.get()

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -274,6 +274,20 @@ class Mirror:
             (count, asked, updated, number),
         )
         self.put_file(state)
+
+    def scrub(self, remove: Callable[[], None]) -> None:
+        """Do what takes rows out, so that nothing of them is left in the file. Raises MirrorBusy,
+        MirrorDamaged."""
+        with guarded():
+            run = self.connection.execute
+            run("PRAGMA secure_delete=ON").fetchall()
+            try:
+                remove()
+                for table in ("messages_fts", "memory_fts"):
+                    run(f"INSERT INTO {table}({table}) VALUES('optimize')")
+                run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                run("PRAGMA secure_delete=OFF").fetchall()
 
     def message_ids(self, session_id: str) -> list[str]:
         """The ids of a session's messages as last seen, in the file's order."""

@@ -30,11 +30,8 @@ from vault_sessions.formats.merge_meta import merge_meta
 from vault_sessions.formats.meta import UnreadableMeta, changed_meta, parse_meta
 from vault_sessions.formats.names import META, TRANSCRIPT, session_of
 from vault_sessions.formats.transcript import BOM, parse
-from vault_sessions.state import State
+from vault_sessions.state import MEMORY, State
 from vault_sessions.vault import Vault, trash
-
-MEMORY = ".memory"
-"""The lock under which memory files are put in the place of others."""
 
 _SOON = timedelta(minutes=5)
 _TRIES = 20

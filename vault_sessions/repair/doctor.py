@@ -28,9 +28,8 @@ from vault_sessions.formats.transcript import parse
 from vault_sessions.mirror import compare
 from vault_sessions.mirror.store import Mirror
 from vault_sessions.model import FileState, Found, Loss, Problem, Stamp, problem
-from vault_sessions.repair.copies import MEMORY
 from vault_sessions.scan import Look
-from vault_sessions.state import State
+from vault_sessions.state import MEMORY, State
 from vault_sessions.vault import Vault, trash
 
 TRIES = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from vault_sessions import atomic
@@ -437,3 +437,40 @@ def make_session(vault: Vault, session_id: str, transcript: bytes, meta: bytes |
         raise VaultError(f"{files[0][0]}: {error.strerror}.") from error
     except OSError as error:
         raise VaultError(f"{files[0][0]}: {error.strerror}. Nothing was imported.") from error
+
+
+def change_file(vault: Vault, path: str, change: Callable[[bytes], bytes]) -> None:
+    """Make a file (from the root) what ``change`` makes of its bytes; one that is not there stays
+    away. The caller holds the lock. Raises VaultError."""
+    absolute = os.path.realpath(check_inside(vault, path))
+    for _ in range(20):
+        try:
+            data, state = atomic.read_file(absolute)
+            new = change(data)
+            if new != data:
+                atomic.replace_file(absolute, new, must_be=state)
+            return
+        except atomic.FileChanged:
+            continue
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise VaultError(f"{path}: {error.strerror}. Nothing was changed.") from error
+    raise VaultError(f"{path} is being changed by another program again and again; try later.")
+
+
+def erase(vault: Vault, paths: Iterable[str]) -> None:
+    """Remove files (from the root) for good; durable when this returns. Raises VaultError."""
+    folders = set()
+    for path in paths:
+        check_inside(vault, os.path.dirname(path))
+        absolute = vault.absolute(path)
+        try:
+            atomic.remove_file(absolute)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise VaultError(f"{path}: {error.strerror}. It was not erased.") from error
+        folders.add(os.path.dirname(absolute))
+    for folder in folders:
+        atomic.sync_folder(folder)

@@ -1,0 +1,270 @@
+"""Sessions to the trash and back, and for good: what ``delete``, ``clean`` and ``restore`` do.
+
+A session is its transcript, its metadata and their conflict copies: what is left of these would
+become the session again. Long-term memory is left alone, unless it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+import orjson
+
+from vault_sessions import guard, scan
+from vault_sessions import vault as vaults
+from vault_sessions.errors import VaultError
+from vault_sessions.formats import memory
+from vault_sessions.formats.ids import name_key
+from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.names import copy_name, file_kind, session_of
+from vault_sessions.state import MEMORY, State
+from vault_sessions.vault import Vault, trash
+
+LOCKED_AT_ONCE = 100
+
+
+class Trashed(NamedTuple):
+    """A session in the trash: which time it was put there, its id, name and files."""
+
+    entry: trash.Entry
+    session_id: str
+    name: str | None
+    files: tuple[str, ...]
+
+
+class Learned(NamedTuple):
+    """What long-term memory has from a session: its summaries' paths, and bullets as
+    (path, line as it stands)."""
+
+    summaries: tuple[str, ...]
+    bullets: tuple[tuple[str, str], ...]
+
+
+# --- to the trash --------------------------------------------------------------------------------
+
+
+def files_of(vault: Vault, session_ids: Collection[str]) -> dict[str, list[str]]:
+    """The files of each of these sessions, conflict copies of them included, from the root."""
+    found: dict[str, list[str]] = {session_id: [] for session_id in session_ids}
+    for name in vaults.list_names(vault, vault.sessions):
+        if (owner := _owner(name, found)) is not None:
+            found[owner].append(f"{vault.sessions}/{name}")
+    return found
+
+
+def _owner(name: str, session_ids: Collection[str]) -> str | None:
+    """The one of these sessions that a file belongs to, by its name."""
+    if file_kind(name) in ("transcript", "meta"):
+        owner = session_of(name)
+    else:
+        copy = copy_name(name)
+        owner = session_of(copy.original) if copy is not None and copy.is_certain else ""
+    return owner if owner in session_ids else None
+
+
+def delete(
+    vault: Vault,
+    state: State,
+    session_ids: Sequence[str],
+    why: str,
+    now: datetime,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Move sessions to the trash; the paths that are gone. None of them may be in use.
+
+    Raises VaultError; what had been moved by then is in the trash.
+    """
+    paths = [path for files in files_of(vault, session_ids).values() for path in files]
+    if not paths:
+        return []
+    with ExitStack() as locks:
+        # of a few; a chat that says something to one of many finds its file gone, and goes on
+        # in a new session
+        for session_id in sorted(session_ids) if len(session_ids) <= LOCKED_AT_ONCE else ():
+            locks.enter_context(state.lock(session_id))
+        trash.throw_away(vault, paths, why, now, progress)
+    for session_id in session_ids:
+        guard.settle(state, session_id)
+    return paths
+
+
+# --- and back ------------------------------------------------------------------------------------
+
+
+def trashed(vault: Vault) -> list[Trashed]:
+    """The sessions in the trash, the latest first. Copies of what was replaced are none."""
+    found = []
+    for entry in trash.entries(vault):
+        sessions: dict[str, list[str]] = {}
+        for path in entry.files if entry.moved else ():
+            folder, _, name = path.rpartition("/")
+            if folder == vault.sessions and file_kind(name) in ("transcript", "meta"):
+                sessions.setdefault(session_of(name), []).append(path)
+        for session_id, files in sessions.items():
+            found.append(Trashed(entry, session_id, _name(vault, entry, session_id), tuple(files)))
+    return found
+
+
+def _name(vault: Vault, entry: trash.Entry, session_id: str) -> str | None:
+    path = vault.meta(session_id)
+    if path not in entry.files:
+        return None
+    try:
+        return parse_meta(trash.read(vault, entry, path), session_id)[0].name
+    except VaultError:
+        return None
+
+
+def find_trashed(candidates: Iterable[Trashed], given: str) -> Trashed:
+    """The latest one of that id, name or beginning of an id. Raises VaultError."""
+    wanted = given.strip()
+    by_prefix: dict[str, Trashed] = {}
+    for one in candidates:
+        is_named = one.name is not None and name_key(one.name) == name_key(wanted)
+        if one.session_id == wanted or is_named:
+            return one
+        if wanted and one.session_id.startswith(wanted):
+            by_prefix.setdefault(one.session_id, one)
+    if len(by_prefix) == 1:
+        return next(iter(by_prefix.values()))
+    if by_prefix:
+        some = ", ".join(sorted(by_prefix)[:8])
+        raise VaultError(f"{given!r} is ambiguous: {some}.\nGive the whole id.")
+    raise VaultError(
+        f"There is no session {given!r} in the trash.\nSee them all: vault-sessions restore --list"
+    )
+
+
+def restore(vault: Vault, state: State, one: Trashed) -> None:
+    """Put a session back where it was. Raises VaultError: something is there now."""
+    with state.lock(one.session_id):
+        trash.put_back(vault, one.entry, one.files)
+    left = one.entry._replace(files=tuple(p for p in one.entry.files if p not in one.files))
+    if not left.files:
+        trash.forget(vault, left)
+
+
+def empty_trash(vault: Vault, before: datetime) -> int:
+    """Remove for good what was put in the trash at ``before`` or earlier; how many times that was.
+
+    Raises VaultError.
+    """
+    gone = 0
+    for entry in trash.entries(vault):
+        if entry.at is None or entry.at <= before:
+            trash.forget(vault, entry)
+            gone += 1
+    return gone
+
+
+# --- for good ------------------------------------------------------------------------------------
+
+
+def purge(vault: Vault, state: State, session_id: str) -> list[str]:
+    """Erase a session: its files, every copy of them in the trash, what is kept of it on this
+    machine. The paths that are gone. Raises VaultError."""
+    with state.lock(session_id):
+        paths = files_of(vault, [session_id])[session_id]
+        vaults.erase(vault, paths)
+        for entry in trash.entries(vault):
+            held = {
+                path
+                for path in entry.files
+                if path.startswith(f"{vault.sessions}/")
+                and _owner(path.rpartition("/")[2], [session_id]) is not None
+            }
+            if held:
+                trash.forget(vault, entry, held)
+        state.forget(session_id)
+    return paths
+
+
+# --- what was learned from it --------------------------------------------------------------------
+
+
+def learned(vault: Vault, session_id: str) -> Learned:
+    """What long-term memory has from a session."""
+    summaries, bullets = [], []
+    for name in vaults.list_names(vault, vault.long_term):
+        path = f"{vault.long_term}/{name}"
+        if not name.endswith(".md") or scan.copy_of(vault, path) is not None:
+            continue
+        data = vaults.read_bytes(vault, path) or b""
+        if name.startswith("session-"):
+            if memory.read_document(data).front.get("session_id") == session_id:
+                summaries.append(path)
+        else:
+            bullets += [(path, line) for line in _bullets_from(data, session_id)]
+    return Learned(tuple(sorted(summaries)), tuple(bullets))
+
+
+def _bullets_from(data: bytes, session_id: str) -> list[str]:
+    """The lines of bullets whose comment says that they come from that session."""
+    text = data.decode("utf-8", "surrogateescape")
+    return [
+        line
+        for line in text.split("\n")
+        if memory.BULLET.match(line)
+        and any(found[2] == session_id for found in memory.SOURCE.finditer(line))
+    ]
+
+
+def unlearn(
+    vault: Vault,
+    state: State,
+    session_id: str,
+    found: Learned,
+    why: str,
+    now: datetime,
+    *,
+    for_good: bool,
+) -> list[str]:
+    """Take out of long-term memory what was learned from a session; the paths that changed.
+
+    ``for_good``: without a copy in the trash, and the log of changes forgets it too. Raises
+    VaultError.
+    """
+    by_file: dict[str, list[str]] = {}
+    for path, line in found.bullets:
+        by_file.setdefault(path, []).append(line)
+    with state.lock(MEMORY):
+        for path, lines in by_file.items():
+            if not for_good:
+                trash.keep(vault, [path], why, now, move=False)
+            vaults.change_file(vault, path, partial(_without, lines))
+        if for_good:
+            vaults.change_file(vault, vault.changes, partial(_without_changes, session_id))
+            vaults.erase(vault, found.summaries)
+        elif found.summaries:
+            trash.throw_away(vault, found.summaries, why, now)
+    return [*by_file, *found.summaries]
+
+
+def _without_changes(session_id: str, data: bytes) -> bytes:
+    """The log of changes without what was changed because of that session."""
+    return b"".join(
+        line for line in data.splitlines(keepends=True) if not _is_change_of(session_id, line)
+    )
+
+
+def _is_change_of(session_id: str, line: bytes) -> bool:
+    try:
+        return bool(orjson.loads(line)["session_id"] == session_id)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _without(lines: Sequence[str], data: bytes) -> bytes:
+    """The file without these lines, each once; every other byte stays."""
+    left = list(lines)
+    kept = []
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
+        if line in left:
+            left.remove(line)
+        else:
+            kept.append(line)
+    return "\n".join(kept).encode("utf-8", "surrogateescape")
