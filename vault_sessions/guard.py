@@ -18,7 +18,7 @@ from vault_sessions.errors import VaultError
 from vault_sessions.formats.names import beginnings, copy_name, file_kind, session_of
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.model import Loss, Problem, problem
-from vault_sessions.rules.missing import Case, Chat, Decision, count_missing, decide
+from vault_sessions.rules.missing import Case, Chat, Decision, absent, decide
 from vault_sessions.state import KEPT, State
 from vault_sessions.vault import Vault
 
@@ -207,9 +207,9 @@ def _left(one: Loss, data: bytes | None) -> tuple[tuple[str, bytes], ...]:
     """
     if data is None:
         return ()
-    absent = dict(_absent(one, data))
+    gone = dict(_absent(one, data))
     count = 0
-    while count < len(one.lines) and one.lines[-1 - count][0] in absent:
+    while count < len(one.lines) and one.lines[-1 - count][0] in gone:
         count += 1
     return one.lines[len(one.lines) - count :]
 
@@ -218,8 +218,9 @@ def _absent(one: Loss, data: bytes) -> Iterator[tuple[str, bytes]]:
     """The lines that stand nowhere in the bytes."""
     derived = any(name.startswith("h-") for name, _ in one.lines)
     texts = {line.strip() for line in data.split(b"\n")} if derived else set()
+    gone = absent([name for name, _ in one.lines if not name.startswith("h-")], data)
     for name, line in one.lines:
-        if line not in texts if name.startswith("h-") else count_missing([name], data, ()):
+        if line not in texts if name.startswith("h-") else name in gone:
             yield name, line
 
 

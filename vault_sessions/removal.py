@@ -20,7 +20,7 @@ from vault_sessions.errors import VaultError
 from vault_sessions.formats import memory
 from vault_sessions.formats.ids import name_key
 from vault_sessions.formats.meta import parse_meta
-from vault_sessions.formats.names import copy_name, file_kind, session_of
+from vault_sessions.formats.names import TRANSCRIPT, copy_name, file_kind, session_of
 from vault_sessions.state import MEMORY, State
 from vault_sessions.vault import Vault, trash
 
@@ -81,6 +81,8 @@ def delete(
     paths = [path for files in files_of(vault, session_ids).values() for path in files]
     if not paths:
         return []
+    # metadata first: killed in between, a transcript that is left is a session, metadata is none
+    paths.sort(key=lambda path: path.endswith(TRANSCRIPT))
     with ExitStack() as locks:
         # of a few; a chat that says something to one of many finds its file gone, and goes on
         # in a new session
@@ -142,7 +144,9 @@ def find_trashed(candidates: Iterable[Trashed], given: str) -> Trashed:
 def restore(vault: Vault, state: State, one: Trashed) -> None:
     """Put a session back where it was. Raises VaultError: something is there now."""
     with state.lock(one.session_id):
-        trash.put_back(vault, one.entry, one.files)
+        trash.put_back(
+            vault, one.entry, sorted(one.files, key=lambda path: not path.endswith(TRANSCRIPT))
+        )
     left = one.entry._replace(files=tuple(p for p in one.entry.files if p not in one.files))
     if not left.files:
         trash.forget(vault, left)

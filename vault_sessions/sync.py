@@ -123,7 +123,7 @@ def rebuild(
                 continue
             found = scan.read_session(vault, name, now_ns, siblings)
             if found is not None and found.copy_of is None:
-                builder.add_session(_with_losses(found, losses))
+                builder.add_session(with_losses(found, losses))
             elif found is not None:
                 for one in found.files:
                     mirror.put_file(one)
@@ -315,11 +315,11 @@ def _judge_losses(
         return [str(error)]
     for session_id in reviewed.sessions | lost:
         found = _read_session(vault, now, session_id)
-        _put(vault, mirror, session_id, _with_losses(found, losses) if found else None)
+        _put(vault, mirror, session_id, with_losses(found, losses) if found else None)
     return list(reviewed.notices)
 
 
-def _with_losses(found: Found, losses: Collection[Loss]) -> Found:
+def with_losses(found: Found, losses: Collection[Loss]) -> Found:
     """The session with what is to be said of messages that are missing from it."""
     missing = guard.problem_of(losses, found.session.id)
     if missing is None or found.copy_of is not None or found.data is None:

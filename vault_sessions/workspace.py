@@ -332,13 +332,15 @@ class Workspace:
 
     def show(self, given: str) -> Shown:
         """One session, read from its files. Raises SessionNotFound, AmbiguousSession."""
-        from vault_sessions import scan
+        from vault_sessions import guard, scan
         from vault_sessions.formats.transcript import active_branch
 
         session = self.find(given)
         found = scan.read_session(self.vault, session.id, sync.nanoseconds(self._clock()), _none)
         if found is None:
             raise SessionNotFound(f"The files of {given!r} are gone.")
+        losses = guard.open_losses(self.vault, self.state, session.id)
+        found = sync.with_losses(found, losses)
         active = frozenset(message.id for message in active_branch(found.transcript.messages))
         # the activity in the list leaves out stamps in the future; the row keeps it so
         row = found.session._replace(updated_at=session.updated_at)

@@ -361,12 +361,16 @@ def _put_back(
     path = vault.transcript(session_id)
 
     def fix(data: bytes) -> Mended:
+        # else what is put back could not be read beside it
+        utf8 = fixes.as_utf8(data)
+        done = ("UTF-16 made UTF-8",) if utf8 != data else ()
+        data = utf8
         before = fixes.count_lines(data)
         for loss in guard.open_losses(vault, state, session_id):
             data = fixes.put_back(data, loss.lines, loss.after)
         count = fixes.count_lines(data) - before
         what = "1 message" if count == 1 else f"{count} messages"
-        return Mended(data, (f"{what} put back",) if count else ())
+        return Mended(data, (*done, f"{what} put back") if count else done)
 
     fixed = _rewrite(vault, state, path, session_id, fix, now, saved)
     if fixed is not None:

@@ -6,12 +6,14 @@ saved over newer messages" in docs/format.md.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 MANY = 3
 """More sessions than this that lose messages at once: a backup or another state of the folder was
 put there, and that is not undone."""
+FEW = 64
+"""So many ids are looked for in all bytes of a file, one after the other."""
 
 
 def count_missing(ids: Sequence[str], data: bytes, ids_now: Collection[str]) -> int:
@@ -23,12 +25,40 @@ def count_missing(ids: Sequence[str], data: bytes, ids_now: Collection[str]) -> 
     """
     known = set(ids)
     edited = any(_is_derived(name) and name not in known for name in ids_now)
+    stands = _Standing(data)
     count = 0
     for name in reversed(ids):
-        if name in ids_now or (_is_derived(name) and edited) or _written(name) in data:
+        if name in ids_now or (_is_derived(name) and edited) or name in stands:
             break
         count += 1
     return count
+
+
+def absent(names: Iterable[str], data: bytes) -> set[str]:
+    """Those of the ids that stand nowhere in the bytes."""
+    stands = _Standing(data)
+    return {name for name in names if name not in stands}
+
+
+class _Standing:
+    """The ids that stand somewhere in the bytes.
+
+    Each is looked for in all of them. From FEW on that would take minutes in a long transcript:
+    then it is looked for among what stands between quotation marks.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._left = FEW
+        self._quoted: set[bytes] = set()
+
+    def __contains__(self, name: str) -> bool:
+        if self._left > 0:
+            self._left -= 1
+            return _written(name) in self._data
+        if not self._quoted:
+            self._quoted = {part.strip(b"\\") for part in self._data.split(b'"')}
+        return _written(name) in self._quoted
 
 
 def _is_derived(name: str) -> bool:
