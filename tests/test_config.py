@@ -22,7 +22,7 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
     "ai.default_provider": [("openai", "openai"), ("offline", "offline")],
     "ai.default_skill": [("reviewer", "reviewer")],
     "ai.max_history_messages": [("4", 4), ("50", 50), ("0", 0)],
-    "ai.max_history_tokens": [("8000", 8000)],
+    "ai.max_history_tokens": [("8000", 8000), ("0", None)],
     "ai.session_continue_minutes": [("30", timedelta(minutes=30)), ("0", timedelta(0))],
     "ai.sessions.resume_window": [
         ("4h", timedelta(hours=4)),
@@ -59,7 +59,7 @@ BAD: dict[str, list[str]] = {
     "ai.default_provider": ["open ai", "nobody"],
     "ai.default_skill": ["a/b"],
     "ai.max_history_messages": ["3", "-1", "many", "1.5", "1e3"],
-    "ai.max_history_tokens": ["0", "x"],
+    "ai.max_history_tokens": ["-1", "x"],
     "ai.session_continue_minutes": ["4h", "-5"],
     "ai.sessions.resume_window": ["4", "4 hours", "h", "-1h", "4h30m", "9999999h"],
     "ai.sessions.scope": ["global", "Workspace"],

@@ -169,6 +169,7 @@ def test_folders_that_others_can_read_are_noted_once(home: Home) -> None:
         "DELETE FROM files WHERE path LIKE '%s001%'",
         "INSERT INTO problems VALUES('atlas/memory/sessions/s001.jsonl', 1, 1, 'x', 'error', 'x')",
         "INSERT INTO session_context VALUES(1, 'a', 'b', 'c')",
+        "UPDATE usage SET tokens_in=7 WHERE session=1",
         "DELETE FROM messages_fts_docsize WHERE id=(SELECT max(message) FROM messages)",
         "UPDATE memory SET text='other'",
     ],

@@ -561,7 +561,7 @@ def test_the_tables_are_as_documented(home: Home) -> None:
     """Every table and column of the page is there, and no other column."""
     path = built(home)
     tables = dict(documented())
-    assert len(tables) == 10
+    assert len(tables) == 12
     for table, columns in tables.items():
         there = {str(row[1]) for row in rows(path, f"PRAGMA table_info({table})")}
         assert there == columns, table
@@ -585,6 +585,13 @@ def test_the_questions_of_the_page_are_answered(home: Home) -> None:
             "WHERE messages_fts MATCH 'decided AND vpc' ORDER BY f.rowid DESC LIMIT 5",
         )
         assert ("天気予報は？ We decided on the VPC.",) in decided
+        used = rows(
+            path,
+            "SELECT iif(u.provider || u.model = '', s.model, u.model) AS model, "
+            "sum(u.tokens_in + u.tokens_out) FROM usage u JOIN sessions s USING(session) "
+            "GROUP BY 1 ORDER BY 2 DESC",
+        )
+        assert len(used) == 2
         pairs = rows(
             path, "SELECT count(*) FROM messages_fts WHERE messages_fts MATCH 'grams : \"天気\"'"
         )

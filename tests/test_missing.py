@@ -64,6 +64,13 @@ def test_a_broken_line_still_holds_its_id() -> None:
     assert count_missing(["first-1", "second-2"], data, ids(data)) == 0
 
 
+@pytest.mark.parametrize("count", [10, 1000])
+def test_of_many_as_of_few_the_broken_line_holds_its_id(count: int) -> None:
+    """Thousands of ids are not looked for one by one in all of a long file."""
+    names = [f"id-{number:05d}" for number in range(count)]
+    assert count_missing(names, message("x", id=names[1])[:-3], ()) == count - 2
+
+
 def test_a_message_of_a_doubled_id_stands_while_the_id_does() -> None:
     data = message("a", id="twice-1")
     assert count_missing(["twice-1", "twice-1~2"], data, ids(data)) == 0
@@ -195,6 +202,29 @@ def test_lines_that_vanish_from_the_end_are_kept_as_they_were(home: Home) -> Non
     assert session["problems"] == 1
 
 
+def test_every_line_comes_back_as_it_was_however_long_ago_it_was_read(home: Home) -> None:
+    """Also after a rebuild, an edit in the middle, and with lines that came one by one."""
+    own = [line[:-2] + b', "mine": [%d, 1.0 ]}\n' % n for n, line in enumerate(lines(30))]
+    path = write_session(home, "talk", *own[:20])
+    home.output("list")
+    with path.open("ab") as file:
+        file.write(b"".join(own[20:25]))
+    home.output("list")
+    own[3] = own[3].replace(b"text 3", b"text three")
+    path.write_bytes(b"".join(own[:25]))
+    home.output("list")
+    with path.open("ab") as file:
+        file.write(b"".join(own[25:]))
+    home.output("list")
+    path.write_bytes(b"".join(own[:2]))
+    home.run("doctor", "--fix")
+    assert path.read_bytes() == b"".join(own)
+    home.output("reindex")
+    path.write_bytes(b"".join(own[:2]))
+    home.run("doctor", "--fix")
+    assert path.read_bytes() == b"".join(own)
+
+
 def test_what_is_gone_from_the_middle_is_the_owners_edit(home: Home) -> None:
     path = write_session(home, "talk", *lines(4))
     with at_work(home) as workspace:
@@ -306,6 +336,54 @@ def test_where_they_can_not_be_kept_nothing_is_forgotten(home: Home) -> None:
         blocked.unlink()
         assert len(missing_in(workspace)) == 1
         assert workspace.list()[0].message_count == 2
+
+
+def test_what_can_not_be_kept_survives_doctor_fix(home: Home) -> None:
+    """A new mirror would forget the only copy; none is made until the lines can be kept."""
+    path = write_session(home, "talk", *lines(4))
+    home.output("list")
+    path.write_bytes(b"".join(lines(2)))
+    (folder,) = (home.folder / "cache").glob("vault-*")
+    blocked = home.folder / "state" / folder.name / "kept"
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_bytes(b"")
+    done = home.run("doctor", "--fix")
+    assert done.returncode == 1
+    assert "missing-messages" in done.stdout
+    blocked.unlink()
+    home.output("doctor", "--fix")
+    assert path.read_bytes() == b"".join(lines(4))
+
+
+def test_a_new_mirror_does_not_forget_what_the_old_one_knew(home: Home) -> None:
+    """Overwritten and reindexed before anything looked."""
+    path = write_session(home, "talk", *lines(4))
+    home.output("list")
+    path.write_bytes(b"".join(lines(2)))
+    home.output("reindex")
+    assert codes(home) == [("talk.jsonl", "missing-messages")]
+    home.output("doctor", "--fix")
+    assert path.read_bytes() == b"".join(lines(4))
+
+
+def test_show_names_them_too(home: Home) -> None:
+    path = write_session(home, "talk", *lines(4))
+    home.output("list")
+    path.write_bytes(b"".join(lines(2)))
+    (session,) = home.json("list")
+    shown = home.json("show", "talk")
+    assert [one["code"] for one in shown["problem_list"]] == ["missing-messages"]
+    assert session["problems"] == shown["problems"] == 1
+
+
+def test_a_message_that_was_added_in_utf_16_is_not_lost_to_what_is_put_back(home: Home) -> None:
+    """An editor saved the file in UTF-16: for the guard all ids are gone."""
+    path = write_session(home, "talk", *lines(2))
+    home.output("list")
+    new = message("typed in the editor", id="new-1")
+    path.write_bytes(b"".join([*lines(2), new]).decode().encode("utf-16"))
+    home.output("doctor", "--fix")
+    assert path.read_bytes() == b"".join([*lines(2), new])
 
 
 def test_what_stands_in_a_conflict_copy_waits_for_it(home: Home) -> None:

@@ -310,3 +310,205 @@ def test_with_memory_but_to_the_trash(home: Home) -> None:
     assert facts.read_text() == "- last\n"
     (kept,) = (home.vault / ".vault-sessions/trash").rglob("facts.md")
     assert "likes tea" in kept.read_text()
+
+
+def test_conflict_copies_known_by_what_they_say_go_and_come_back_too(home: Home) -> None:
+    """Left behind, one would be a session of its own, with all that was erased."""
+    path = session(home, "plan", text=SECRET)
+    for name in ("plan-LAPTOP.jsonl", "plan (1).jsonl", "plan 2.jsonl"):
+        path.with_name(name).write_bytes(path.read_bytes())
+    session(home, "plan-b")  # another session, which shares no message
+    before = tree(home.sessions)
+    home.output("delete", "plan", "--yes")
+    assert ids(home) == {"plan-b"}
+    assert [row["id"] for row in home.json("restore", "--list")] == ["plan"]
+    home.output("restore", "plan")
+    assert tree(home.sessions) == before
+    home.output("delete", "plan", "--purge", "--yes")
+    assert ids(home) == {"plan-b"}
+    assert everywhere(home) == []
+
+
+def test_a_marked_copy_comes_back_with_its_session(home: Home) -> None:
+    path = session(home, "20260105-100000-abc234")
+    copy = path.with_name("20260105-100000-abc234.sync-conflict-20260106-100000-ABCDEFG.jsonl")
+    copy.write_bytes(path.read_bytes() + message("only here"))
+    before = tree(home.sessions)
+    home.output("delete", "20260105", "--yes")
+    home.output("restore", "20260105-100000-abc234")
+    assert tree(home.sessions) == before
+
+
+def test_what_killed_programs_left_is_erased_too(home: Home) -> None:
+    """A temporary file beside the transcript; copies in the trash whose manifest was never
+    written."""
+    path = session(home, "plan", text=SECRET)
+    left = home.vault / ".vault-sessions/trash/2026-01-01/101500-0badf00d" / SESSIONS
+    left.mkdir(parents=True)
+    for name in ("plan.jsonl", ".plan.jsonl.17-4.tmp", "plan-LAPTOP.jsonl"):
+        left.joinpath(name).write_bytes(path.read_bytes())
+    left.joinpath("other.jsonl").write_bytes(b"another's\n")
+    path.with_name(".plan.jsonl.123-456.tmp").write_bytes(path.read_bytes())
+    home.output("delete", "plan", "--purge", "--yes")
+    assert everywhere(home) == []
+    assert os.listdir(left) == ["other.jsonl"]
+    assert "0 entries" in home.output("clean", "--trash", "--older-than", "99999m", "--yes")
+    assert "1 entry" in home.output("clean", "--trash", "--older-than", "1d", "--yes")
+    assert in_trash(home) == []
+
+
+def test_what_is_in_the_trash_can_be_purged(home: Home) -> None:
+    session(home, "plan", text=SECRET, name="Plan")
+    session(home, "other")
+    home.output("list")
+    home.output("delete", "plan", "--yes")
+    assert everywhere(home)
+    assert "Erased Plan (plan)" in home.output("delete", "Plan", "--purge", "--yes")
+    assert everywhere(home) == []
+    assert "There is no session" in home.error("delete", "Plan", "--purge", "--yes")
+
+
+def test_nothing_is_erased_while_the_mirror_is_being_read(home: Home) -> None:
+    """A reader holds the mirror's old pages: they would stay. Once it is done, all goes."""
+    import sqlite3
+
+    session(home, "plan", text=SECRET)
+    home.output("list")
+    (mirror,) = (home.folder / "cache").rglob("mirror.db")
+    reader = sqlite3.connect(mirror, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM messages").fetchall()
+    assert "Nothing was erased" in home.error("delete", "plan", "--purge", "--yes")
+    reader.close()
+    assert ids(home) == {"plan"}
+    home.output("delete", "plan", "--purge", "--yes")
+    assert everywhere(home) == []
+
+
+def test_what_was_edited_away_before_is_erased_from_the_mirror_too(home: Home) -> None:
+    path = session(home, "plan")
+    home.output("list")
+    path.write_bytes(path.read_bytes() + message(f"the word is {SECRET}", id="x"))
+    home.output("list")
+    path.write_bytes(path.read_bytes().replace(SECRET.encode(), b"nothing"))
+    home.output("list")
+    home.output("delete", "plan", "--purge", "--yes")
+    assert everywhere(home) == []
+
+
+def test_copies_of_memory_in_the_trash_forget_it_too(home: Home) -> None:
+    session(home, "old")
+    session(home, "b")
+    facts = home.vault / "atlas/memory/long-term/facts.md"
+    facts.write_text(
+        f"- likes {SECRET} <!-- 2026-01-01 old#old-1 -->\n- tea <!-- 2026-01-01 b#b-1 -->\n- own\n"
+    )
+    home.output("delete", "b", "--with-memory", "--yes")
+    home.output("delete", "old", "--with-memory", "--purge", "--yes")
+    assert everywhere(home) == []
+    (kept,) = (home.vault / ".vault-sessions/trash").rglob("facts.md")
+    assert kept.read_text() == "- tea <!-- 2026-01-01 b#b-1 -->\n- own\n"
+
+
+def test_a_link_in_the_trash_leads_nowhere(home: Home, tmp_path: Path) -> None:
+    """Not out of it: what it points to is neither restored from nor erased."""
+    victim = tmp_path / "elsewhere" / SESSIONS / "plan.jsonl"
+    victim.parent.mkdir(parents=True)
+    victim.write_bytes(message("precious"))
+    session(home, "plan")
+    trash = home.vault / ".vault-sessions/trash"
+    entry = trash / "2026-01-01/000000-evil"
+    entry.mkdir(parents=True)
+    entry.joinpath("atlas").symlink_to(tmp_path / "elsewhere/atlas")
+    files = [{"path": f"{SESSIONS}/plan.jsonl"}, {"path": "mine.jsonl"}]
+    manifest = {"at": stamp(1), "why": "?", "moved": True, "files": files}
+    entry.joinpath("manifest.json").write_bytes(orjson.dumps(manifest))
+    entry.joinpath("mine.jsonl").write_bytes(b"")
+    trash.joinpath("2026-01-02").symlink_to(tmp_path / "elsewhere")
+    assert home.json("restore", "--list") == []
+    home.output("delete", "plan", "--purge", "--yes")
+    assert "There is no session" in home.error("restore", "plan")
+    home.output("clean", "--trash", "--yes")
+    assert victim.read_bytes() == message("precious")
+
+
+def test_a_deletion_cut_short_and_asked_for_again_comes_back_whole(home: Home) -> None:
+    """Its metadata and its transcript are in the trash at two times."""
+    path = session(home, "old", 40, name="Oldie", extra=1)
+    before = tree(home.sessions)
+    for given in ("Oldie", "old"):
+        home.output("clean", "--yes")
+        (moved,) = (home.vault / ".vault-sessions/trash").rglob("old.jsonl")
+        moved.rename(path)
+        home.output("clean", "--yes")
+        assert "Restored Oldie (old)" in home.output("restore", given)
+        assert tree(home.sessions) == before
+
+
+def test_of_one_id_the_last_deleted_comes_back(home: Home) -> None:
+    """Also of those of one second; where the other one is, is said."""
+    for text in ("first", "second", "third"):
+        session(home, "plan", text=text)
+        home.output("delete", "plan", "--yes")
+    home.output("restore", "plan")
+    assert b"third" in (home.sessions / "plan.jsonl").read_bytes()
+    assert ".vault-sessions/trash/" in home.error("restore", "plan")
+
+
+def test_any_span_is_long_enough_for_the_trash(home: Home) -> None:
+    session(home, "a")
+    home.output("delete", "a", "--yes")
+    said = home.output("clean", "--trash", "--older-than", "999999m", "--yes")
+    assert said == "Emptied the trash: 0 entries removed\n"
+
+
+def test_clean_says_in_json_whether_it_was_a_dry_run(home: Home) -> None:
+    assert home.json("clean", "--yes") == {"deleted": [], "dry_run": False}
+    assert home.json("clean", "--dry-run") == {"deleted": [], "dry_run": True}
+
+
+def test_after_many_went_the_mirror_is_as_a_new_one(home: Home) -> None:
+    """The full-text index is told when many go, and writes on as before."""
+    for number in range(600):
+        session(home, f"s{number}", 40, text=f"apple number{number}")
+    session(home, "new", text="apple pie")
+    home.output("list")
+    home.output("clean", "--yes")
+    assert "mirror-differs" not in home.run("doctor").stdout
+    assert [hit["session_id"] for hit in home.json("search", "apple")] == ["new"]
+    session(home, "newer", text="apple tart")
+    assert len(home.json("search", "apple")) == 2
+
+
+def test_what_was_put_back_only_by_half_is_put_back_whole(home: Home) -> None:
+    """A trash on another disk that turned read-only: copied out of it, and still in it."""
+    path = session(home, "plan", name="Plan")
+    before = tree(home.sessions)
+    home.output("delete", "plan", "--yes")
+    (kept,) = (home.vault / ".vault-sessions/trash").rglob("plan.jsonl")
+    path.write_bytes(kept.read_bytes())
+    home.output("restore", "Plan")
+    assert tree(home.sessions) == before
+    assert in_trash(home) == []
+
+
+def test_a_deletion_that_stops_leaves_the_others_whole(home: Home) -> None:
+    """Not all metadata goes before the first transcript does."""
+    for name in ("a", "b", "c"):
+        session(home, name, name=f"Name {name}")
+    from vault_sessions import removal
+    from vault_sessions.state import State
+    from vault_sessions.vault import Vault
+
+    class Killed(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        removal.delete(
+            Vault(str(home.vault)), State(str(home.folder)), ["a", "b", "c"], "test", NOW, stop
+        )
+    left = set(tree(home.sessions))
+    assert {"b.jsonl", "b.meta.json", "c.jsonl", "c.meta.json"} <= left

@@ -95,21 +95,26 @@ messages = st.fixed_dictionaries(
         "parent_id": st.sampled_from(["absent"] * 6 + [None, "m1", "m3", "nobody"]),
         "model": st.sampled_from(["absent", "absent", "gpt", "claude", 7]),
         "provider": st.sampled_from(["absent", "openai", "anthropic"]),
+        "usage": st.sampled_from(
+            ["absent", {"prompt_tokens": 7, "completion_tokens": 3}, {"prompt_tokens": 2**63}, 5]
+        ),
         "tool_calls": st.sampled_from(["absent"] * 6 + [[{"id": "c1"}]]),
         "tool_call_id": st.sampled_from(["absent", "c1"]),
     }
 ).map(_line)
 plain = st.builds(
-    lambda role, content, n: _line(
+    lambda role, content, usage, n: _line(
         {
             "role": role,
             "content": content,
             "id": f"p{n}",
-            "created_at": f"2026-11-21T09:00:{n:02d}.5Z",
+            "created_at": f"2026-11-21T09:{14 + n // 30}:{n:02d}.5Z",
+            "usage": usage,
         }
     ),
     st.sampled_from(["user", "assistant"]),
     st.sampled_from(["apple", "banana", "京都タワー"]),
+    st.sampled_from(["absent", {"prompt_tokens": 40, "completion_tokens": 2}]),
     st.integers(0, 59),
 )
 bad = st.sampled_from(
@@ -414,6 +419,8 @@ QUESTIONS = {
     "FROM messages m JOIN sessions s USING(session)",
     "summaries": "SELECT s.id, m.* FROM message_summaries m JOIN sessions s USING(session)",
     "context": "SELECT s.id, type, key, value FROM session_context JOIN sessions s USING(session)",
+    "usage": "SELECT s.id, quarter, u.provider, u.model, user, assistant, tool, system, tokens_in, "
+    "tokens_out FROM usage u LEFT JOIN sessions s USING(session)",
     "memory": "SELECT path, line, kind, section, text, session_id, created_at FROM memory",
     "problems": 'SELECT path, line, "column", code, severity, message FROM problems',
     "stamps": "SELECT path, dev, inode, size, mtime_ns, ctime_ns FROM files",

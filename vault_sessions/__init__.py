@@ -11,10 +11,19 @@ from vault_sessions.errors import VaultSessionsError
 
 if TYPE_CHECKING:
     from vault_sessions.model import Hit, Message, Problem, Session
+    from vault_sessions.session_manager import SessionManager
     from vault_sessions.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["Hit", "Message", "Problem", "Session", "VaultSessionsError", "Workspace"]
+__all__ = [
+    "Hit",
+    "Message",
+    "Problem",
+    "Session",
+    "SessionManager",
+    "VaultSessionsError",
+    "Workspace",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +32,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "Workspace":
         return importlib.import_module("vault_sessions.workspace").Workspace
+    if name == "SessionManager":
+        return importlib.import_module("vault_sessions.session_manager").SessionManager
     if name in __all__:
         return getattr(importlib.import_module("vault_sessions.model"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

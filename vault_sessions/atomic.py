@@ -223,6 +223,11 @@ def _temporary(path: str) -> str:
     return os.path.join(os.path.dirname(path), f".{os.path.basename(path)[:40]}.{mark}.tmp")
 
 
+def is_leftover(name: str, of: str) -> bool:
+    """Is it by its name a temporary file for one called ``of``?"""
+    return name.startswith(f".{of[:40]}.") and _LEFTOVER.fullmatch(name) is not None
+
+
 def _write_whole(path: str, data: bytes, mode: int) -> int:
     """Write a temporary file, durably; the time of it in nanoseconds."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC

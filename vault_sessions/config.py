@@ -163,6 +163,10 @@ def _choice(*words: str) -> Kind:
     return Kind("one of " + ", ".join(words), _matching("|".join(words)))
 
 
+def _tokens(text: str) -> int | None:
+    return _integer(0)(text) or None
+
+
 def _history(text: str) -> int:
     if text != "0" and not (re.fullmatch(r"\d{1,9}", text) and int(text) >= 4):
         raise ValueError
@@ -224,7 +228,7 @@ TABLE = (
     Setting(
         "ai.max_history_tokens",
         "max_history_tokens",
-        _POSITIVE,
+        Kind("a whole number; 0 for no limit", _tokens),
         "tokens (bytes / 4) of them that are sent at most",
     ),
     Setting(
@@ -258,7 +262,7 @@ TABLE = (
         "ai.sessions.max_sessions",
         "max_sessions",
         _POSITIVE,
-        "ended sessions beyond it go to the trash, oldest first; not used yet",
+        "ended sessions beyond it go to the trash, oldest first",
     ),
     Setting(
         _AUTO + "enabled",
@@ -313,6 +317,17 @@ TABLE = (
     Setting("ui.recap_exchanges", "recap_exchanges", _COUNT, "exchanges shown on resume"),
 )
 BY_KEY = {setting.key: setting for setting in TABLE}
+
+_OF_ATMOS = re.compile(
+    r"ai\.(send_context|prompt_on_send|timeout_seconds|max_tool_iterations|max_context_files"
+    r"|max_context_lines|(tools|instructions|memory|context|web_search|skills)(\..*)?"
+    r"|sessions\.(storage|storage_path|auto_save|retention_days"
+    r"|auto_compact\.(summary_provider|summary_model|summary_max_tokens|compact_on_resume)))",
+    re.DOTALL,
+)
+"""What else Atmos's documentation has under ``ai``: accepted, so that a copied file works, and
+without effect."""
+_OF_ATMOS_PROVIDERS = ("max_tokens", "api_version")
 
 _SECRET = re.compile(r"\.(?:api_key_env|api_key_command|base_url|extra_headers)(?:\.|$)")
 _NEVER_SECRET = ("api_key_env", "model", "timeout_seconds", "context_tokens")
@@ -409,7 +424,7 @@ def _allowed_in_vault(entry: Entry, path: str, warnings: list[str]) -> bool:
             f"{where}: a vault can't set this, because vaults are copied and cloned.\n"
             f"Move it to your own settings (see: vault-sessions config path)."
         )
-    if entry.key not in BY_KEY:
+    if entry.key not in BY_KEY and not _OF_ATMOS.fullmatch(entry.key):
         warnings.append(f"{where}: unknown setting, ignored{_nearest(entry.key, BY_KEY)}")
         return False
     return True
@@ -429,6 +444,9 @@ def _take(
             _take_provider(entry, where, providers)
             continue
         setting = BY_KEY.get(entry.key)
+        if setting is None and _OF_ATMOS.fullmatch(entry.key):
+            origins[entry.key] = where
+            continue
         if setting is None:
             raise ConfigError(
                 f"{where}: {entry.key}: there is no such setting"
@@ -451,6 +469,8 @@ def _take_provider(entry: Entry, where: str, providers: dict[str, Provider]) -> 
     if name == OFFLINE or not rest:
         raise ConfigError(f"{where}: {entry.key}: a provider is a mapping with base_url, model, …")
     field, _, header = rest[0].partition(".")
+    if field in _OF_ATMOS_PROVIDERS and not header:
+        return
     kind = PROVIDER_FIELDS.get(field)
     if kind is None or bool(header) != (field == "extra_headers"):
         raise ConfigError(
@@ -597,7 +617,13 @@ def _flatten(node: Any, prefix: str, entries: list[Entry]) -> None:
             if not _is_null(value):
                 _flatten(value, f"{prefix}{name}.", entries)
     elif isinstance(node, yaml.ScalarNode) and prefix:
-        entries.append(Entry(prefix.removesuffix("."), str(node.value), line))
+        key = prefix.removesuffix(".")
+        if node.tag == "!env" and key.endswith(".api_key"):
+            key += "_env"  # as Atmos writes it: the name of the variable that holds the key
+        # what has no effect is not kept either: it may be a key for a search engine
+        entries.append(Entry(key, "" if _OF_ATMOS.fullmatch(key) else str(node.value), line))
+    elif prefix and _OF_ATMOS.fullmatch(prefix.removesuffix(".")):
+        entries.append(Entry(prefix.removesuffix("."), "", line))
     elif prefix:
         raise ConfigError(f":{line}: {prefix.removesuffix('.')}: a list is not accepted here")
     else:

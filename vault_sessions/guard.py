@@ -102,13 +102,20 @@ def _put(state: State, session_id: str, before: list[Loss], after: list[Loss]) -
 def open_losses(vault: Vault, state: State, session_id: str | None = None) -> list[Loss]:
     """What is missing and waits for ``doctor``, of one session or all, less the lines that stand
     in the file again. Of a session whose file is gone nothing is missing."""
+    losses = state.losses() if session_id is None else state.losses_of(session_id)
     found = []
-    for one in state.losses() if session_id is None else state.losses_of(session_id):
-        if one.status == "open":
-            left = _left(one, _bytes(vault, one.session_id))
-            if left:
-                found.append(one._replace(lines=left))
+    for name in dict.fromkeys(one.session_id for one in losses):
+        found += open_in(state, name, _bytes(vault, name))
     return found
+
+
+def open_in(state: State, session_id: str, data: bytes | None) -> list[Loss]:
+    """What is missing from these bytes of a session and waits for ``doctor``."""
+    return [
+        one._replace(lines=left)
+        for one in state.losses_of(session_id)
+        if one.status == "open" and (left := _left(one, data))
+    ]
 
 
 def problem_of(losses: Iterable[Loss], session_id: str) -> Problem | None:

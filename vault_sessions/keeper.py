@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -307,6 +307,33 @@ class Keeper:
         except MirrorDamaged as reason:
             self._replace(str(reason))
 
+    def erase(
+        self, session_ids: Collection[str], erase_files: Callable[[], Collection[str]]
+    ) -> None:
+        """Take sessions out so that nothing of them is left in the mirror's files, then
+        ``erase_files`` (the paths that are gone).
+
+        In this order: killed in between, the files still say what is to be erased. Raises
+        MirrorError; where nothing was erased, it says so.
+        """
+        try:
+            mirror = self._opened()
+            if mirror.path is None and os.path.exists(self.path):
+                raise MirrorError("the mirror can't be written")
+            if mirror.path is not None:
+                store.remove_unfinished(self._folder)
+            mirror.scrub(lambda: sync.take_out(self._vault, mirror, session_ids))
+        except MirrorDamaged as reason:
+            mirror = self._replace(str(reason))
+            mirror.scrub(lambda: sync.take_out(self._vault, mirror, session_ids))
+        except MirrorError as error:
+            why = f"Nothing was erased: {error}.\nTry again when no other program uses {self.path}"
+            raise type(error)(why) from error
+        version = mirror.version()
+        paths = erase_files()
+        # another may have read the files again before they were gone
+        self.removed(paths, for_good=mirror.version() != version)
+
     # --- making it anew ---
 
     def reindex(self, progress: Callable[[int, int], None] | None = None) -> int:
@@ -314,11 +341,24 @@ class Keeper:
 
         Raises MirrorError when it can't be kept.
         """
+        self._keep_missing()
         mirror = self._replace("", progress)
         if mirror.path is None:
             raise MirrorError(f"No new mirror could be made in {self._folder}.")
         self.reconcile()
         return int(mirror.rows("SELECT count(*) FROM sessions")[0][0])
+
+    def _keep_missing(self) -> None:
+        """Let the present mirror say what was overwritten since its last look: a new one can't."""
+        if not os.path.exists(self.path):
+            return
+        with suppress(MirrorError):
+            if self._mirror is None:
+                self._mirror = store.open_mirror(self._folder, self._identity)
+            now = self._clock()
+            self._tell(
+                sync.sync(self._vault, self._mirror, now, state=self._state, wait_ms=WAIT_MS)
+            )
 
     def _replace(self, reason: str, progress: Callable[[int, int], None] | None = None) -> Mirror:
         self.close()

@@ -6,21 +6,30 @@ become the session again. Long-term memory is left alone, unless it is asked for
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
 import orjson
 
-from vault_sessions import guard, scan
+from vault_sessions import atomic, guard, scan
 from vault_sessions import vault as vaults
 from vault_sessions.errors import VaultError
 from vault_sessions.formats import memory
 from vault_sessions.formats.ids import name_key
 from vault_sessions.formats.meta import parse_meta
-from vault_sessions.formats.names import TRANSCRIPT, copy_name, file_kind, session_of
+from vault_sessions.formats.names import (
+    META,
+    TRANSCRIPT,
+    copy_name,
+    file_kind,
+    perhaps_copy_of,
+    session_of,
+)
+from vault_sessions.formats.transcript import parse
 from vault_sessions.state import MEMORY, State
 from vault_sessions.vault import Vault, trash
 
@@ -47,25 +56,6 @@ class Learned(NamedTuple):
 # --- to the trash --------------------------------------------------------------------------------
 
 
-def files_of(vault: Vault, session_ids: Collection[str]) -> dict[str, list[str]]:
-    """The files of each of these sessions, conflict copies of them included, from the root."""
-    found: dict[str, list[str]] = {session_id: [] for session_id in session_ids}
-    for name in vaults.list_names(vault, vault.sessions):
-        if (owner := _owner(name, found)) is not None:
-            found[owner].append(f"{vault.sessions}/{name}")
-    return found
-
-
-def _owner(name: str, session_ids: Collection[str]) -> str | None:
-    """The one of these sessions that a file belongs to, by its name."""
-    if file_kind(name) in ("transcript", "meta"):
-        owner = session_of(name)
-    else:
-        copy = copy_name(name)
-        owner = session_of(copy.original) if copy is not None and copy.is_certain else ""
-    return owner if owner in session_ids else None
-
-
 def delete(
     vault: Vault,
     state: State,
@@ -78,11 +68,15 @@ def delete(
 
     Raises VaultError; what had been moved by then is in the trash.
     """
-    paths = [path for files in files_of(vault, session_ids).values() for path in files]
+    # metadata first: killed in between, a transcript that is left is a session, metadata is none;
+    # and one session after the other, so that the others are still whole
+    paths = [
+        path
+        for files in scan.files_of(vault, session_ids).values()
+        for path in sorted(files, key=lambda path: path.endswith(TRANSCRIPT))
+    ]
     if not paths:
         return []
-    # metadata first: killed in between, a transcript that is left is a session, metadata is none
-    paths.sort(key=lambda path: path.endswith(TRANSCRIPT))
     with ExitStack() as locks:
         # of a few; a chat that says something to one of many finds its file gone, and goes on
         # in a new session
@@ -106,9 +100,43 @@ def trashed(vault: Vault) -> list[Trashed]:
             folder, _, name = path.rpartition("/")
             if folder == vault.sessions and file_kind(name) in ("transcript", "meta"):
                 sessions.setdefault(session_of(name), []).append(path)
+        for path in entry.files if sessions else ():
+            folder, _, name = path.rpartition("/")
+            is_session = file_kind(name) in ("transcript", "meta")
+            copy = copy_name(name) if folder == vault.sessions and not is_session else None
+            if copy is not None and (owner := session_of(copy.original)) in sessions:
+                sessions[owner].append(path)
+        for copied, original in _copied(vault, entry, sessions):
+            sessions[original] += sessions.pop(copied)
         for session_id, files in sessions.items():
             found.append(Trashed(entry, session_id, _name(vault, entry, session_id), tuple(files)))
     return found
+
+
+def _copied(
+    vault: Vault, entry: trash.Entry, session_ids: Collection[str]
+) -> list[tuple[str, str]]:
+    """Of the sessions put in the trash together, those that are conflict copies of others by what
+    they say, the longest name first."""
+    found = []
+    held = set(entry.files)
+    for session_id in sorted(session_ids, key=len, reverse=True):
+        path = vault.transcript(session_id)
+        name = path.rpartition("/")[2]
+        for original in map(session_of, perhaps_copy_of(name, copy_name(name))):
+            if original in session_ids and original != session_id:
+                its = vault.transcript(original)
+                if {path, its} <= held and _share(vault, entry, path, its):
+                    found.append((session_id, original))
+                    break
+    return found
+
+
+def _share(vault: Vault, entry: trash.Entry, one: str, other: str) -> bool:
+    mine, yours = (
+        {m.id for m in parse(trash.read(vault, entry, p)).messages} for p in (one, other)
+    )
+    return not mine.isdisjoint(yours)
 
 
 def _name(vault: Vault, entry: trash.Entry, session_id: str) -> str | None:
@@ -141,15 +169,31 @@ def find_trashed(candidates: Iterable[Trashed], given: str) -> Trashed:
     )
 
 
-def restore(vault: Vault, state: State, one: Trashed) -> None:
+def whole(vault: Vault, candidates: Iterable[Trashed], one: Trashed) -> list[Trashed]:
+    """That one, and what else there is of its session: a deletion that was cut short and then asked
+    for again has put its files there at two times."""
+    parts, held = [one], set(one.files)
+    for other in candidates:
+        if (
+            other.session_id == one.session_id
+            and held.isdisjoint(other.files)
+            and not any(os.path.lexists(vault.absolute(path)) for path in other.files)
+        ):
+            parts.append(other)
+            held.update(other.files)
+    return parts
+
+
+def restore(vault: Vault, state: State, parts: Sequence[Trashed]) -> None:
     """Put a session back where it was. Raises VaultError: something is there now."""
-    with state.lock(one.session_id):
-        trash.put_back(
-            vault, one.entry, sorted(one.files, key=lambda path: not path.endswith(TRANSCRIPT))
-        )
-    left = one.entry._replace(files=tuple(p for p in one.entry.files if p not in one.files))
-    if not left.files:
-        trash.forget(vault, left)
+    with state.lock(parts[0].session_id):
+        for one in parts:
+            files = sorted(one.files, key=lambda path: not path.endswith(TRANSCRIPT))
+            trash.put_back(vault, one.entry, files)
+    for one in parts:
+        left = one.entry._replace(files=tuple(p for p in one.entry.files if p not in one.files))
+        if not left.files:
+            trash.forget(vault, left)
 
 
 def empty_trash(vault: Vault, before: datetime) -> int:
@@ -170,21 +214,70 @@ def empty_trash(vault: Vault, before: datetime) -> int:
 
 def purge(vault: Vault, state: State, session_id: str) -> list[str]:
     """Erase a session: its files, every copy of them in the trash, what is kept of it on this
-    machine. The paths that are gone. Raises VaultError."""
+    machine. The paths that are gone. Raises VaultError.
+
+    Its own files go last, the metadata at the very end: killed before, it is still found by its
+    name and can be erased again.
+    """
     with state.lock(session_id):
-        paths = files_of(vault, [session_id])[session_id]
-        vaults.erase(vault, paths)
+        paths = scan.files_of(vault, [session_id])[session_id]
+        ids = _message_ids(vault, paths)
         for entry in trash.entries(vault):
-            held = {
-                path
-                for path in entry.files
-                if path.startswith(f"{vault.sessions}/")
-                and _owner(path.rpartition("/")[2], [session_id]) is not None
-            }
+            held = {path for path in entry.files if _is_part(vault, entry, path, session_id, ids)}
             if held:
                 trash.forget(vault, entry, held)
         state.forget(session_id)
+        own = vault.transcript(session_id), vault.meta(session_id)
+        last = [path for path in own if path in paths]
+        others = [path for path in paths if path not in own]
+        vaults.erase(vault, [*others, *_unfinished(vault, session_id)])
+        for path in last:
+            vaults.erase(vault, [path])
     return paths
+
+
+def _message_ids(vault: Vault, paths: Iterable[str]) -> set[str]:
+    """The ids of all messages in these transcripts."""
+    found: set[str] = set()
+    for path in paths:
+        if path.endswith(TRANSCRIPT):
+            with suppress(VaultError):
+                data = vaults.read_bytes(vault, path) or b""
+                found.update(message.id for message in parse(data).messages)
+    return found
+
+
+def _is_part(
+    vault: Vault, entry: trash.Entry, path: str, session_id: str, ids: Collection[str]
+) -> bool:
+    """Is a file of the trash one of the session's: by its name, or, where that could be another's
+    too, because it shares a message with it?"""
+    folder, _, name = path.rpartition("/")
+    if folder != vault.sessions:
+        return False
+    if scan.owner_of(name, [session_id]) is not None or _is_unfinished(name, session_id):
+        return True
+    copy = copy_name(name)
+    could_be = {session_of(each) for each in perhaps_copy_of(name, copy)}
+    if session_id not in could_be:
+        return False
+    if not name.endswith(TRANSCRIPT):
+        return _says_id(trash.read(vault, entry, path), session_id)
+    return any(m.id in ids for m in parse(trash.read(vault, entry, path)).messages)
+
+
+def _says_id(data: bytes, session_id: str) -> bool:
+    return parse_meta(data, session_id)[0].id == session_id
+
+
+def _unfinished(vault: Vault, session_id: str) -> list[str]:
+    """What a program that was killed while it wrote the session's files has left beside them."""
+    names = vaults.list_names(vault, vault.sessions)
+    return [f"{vault.sessions}/{name}" for name in names if _is_unfinished(name, session_id)]
+
+
+def _is_unfinished(name: str, session_id: str) -> bool:
+    return any(atomic.is_leftover(name, f"{session_id}{end}") for end in (TRANSCRIPT, META))
 
 
 # --- what was learned from it --------------------------------------------------------------------
@@ -241,11 +334,28 @@ def unlearn(
                 trash.keep(vault, [path], why, now, move=False)
             vaults.change_file(vault, path, partial(_without, lines))
         if for_good:
+            _unlearn_in_trash(vault, session_id, found)
             vaults.change_file(vault, vault.changes, partial(_without_changes, session_id))
             vaults.erase(vault, found.summaries)
         elif found.summaries:
             trash.throw_away(vault, found.summaries, why, now)
     return [*by_file, *found.summaries]
+
+
+def _unlearn_in_trash(vault: Vault, session_id: str, found: Learned) -> None:
+    """Take the same out of the copies of memory that are in the trash."""
+    for entry in trash.entries(vault):
+        for path in entry.files:
+            if not path.startswith(f"{vault.long_term}/") or not path.endswith(".md"):
+                continue
+            data = trash.read(vault, entry, path)
+            if memory.read_document(data).front.get("session_id") == session_id:
+                trash.forget(vault, entry, {path})
+            else:
+                said = {line for where, line in found.bullets if where == path}
+                lines = [*_bullets_from(data, session_id)]
+                lines += [each for each in said if each not in lines]
+                trash.rewrite(vault, entry, path, partial(_without, lines))
 
 
 def _without_changes(session_id: str, data: bytes) -> bytes:

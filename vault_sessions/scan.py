@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -503,3 +503,26 @@ def part_of(vault: Vault, path: str) -> tuple[str, str]:
             return "session", session_of(name)
         return "other", path
     return "memory", path
+
+
+def files_of(vault: Vault, session_ids: Collection[str]) -> dict[str, list[str]]:
+    """The files of each of these sessions, conflict copies of them included, from the root. Raises
+    VaultError."""
+    found: dict[str, list[str]] = {session_id: [] for session_id in session_ids}
+    copied = copies(vault)
+    for name in vaults.list_names(vault, vault.sessions):
+        path = f"{vault.sessions}/{name}"
+        original = copied.get(path, path).rpartition("/")[2]
+        if (owner := owner_of(name, found) or owner_of(original, found)) is not None:
+            found[owner].append(path)
+    return found
+
+
+def owner_of(name: str, session_ids: Collection[str]) -> str | None:
+    """The one of these sessions that a file belongs to, by its name."""
+    if file_kind(name) in ("transcript", "meta"):
+        owner = session_of(name)
+    else:
+        copy = copy_name(name)
+        owner = session_of(copy.original) if copy is not None and copy.is_certain else ""
+    return owner if owner in session_ids else None

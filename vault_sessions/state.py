@@ -116,17 +116,9 @@ class State:
 
     def lease(self, session_id: str, now: datetime) -> Lease | None:
         """Hold the session open; None when another process does."""
-        fd = self._open("leases", session_id)
-        for left in range(20, -1, -1):
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                # perhaps only somebody's is_leased, which takes it for some microseconds
-                if not left:
-                    os.close(fd)
-                    return None
-                time.sleep(0.002)
+        fd = self._hold("leases", session_id)
+        if fd is None:
+            return None
         with suppress(OSError):  # only shown to people: a full disk is no reason to refuse
             os.ftruncate(fd, 0)
             os.write(fd, orjson.dumps({"pid": os.getpid(), "since": format_time(now)}))
@@ -282,6 +274,20 @@ class State:
         finally:
             os.close(fd)
 
+    def _hold(self, kind: str, name: str) -> int | None:
+        """The file, locked for this process; None when another process has it so."""
+        fd = self._open(kind, name)
+        for left in range(20, -1, -1):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return fd
+            except BlockingIOError:
+                # perhaps only somebody who asks who has it, which takes some microseconds
+                if left:
+                    time.sleep(0.002)
+        os.close(fd)
+        return None
+
     def _path(self, kind: str, name: str) -> str:
         return os.path.join(self.folder, kind, name)
 
@@ -304,17 +310,9 @@ class State:
 
     def watch(self) -> Watching | None:
         """Be the one that watches; None when another process is. Raises VaultError."""
-        fd = self._open("watch", "lock")
-        for left in range(20, -1, -1):
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                # perhaps only somebody who asks for the watcher, which takes some microseconds
-                if not left:
-                    os.close(fd)
-                    return None
-                time.sleep(0.002)
+        fd = self._hold("watch", "lock")
+        if fd is None:
+            return None
         watching = Watching(fd)
         watching.tell()
         return watching

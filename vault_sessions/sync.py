@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from vault_sessions.state import State
 from vault_sessions.vault import Vault
 
 MASS = 20
+MANY = 500
+"""Files of so many that the full-text index is told before."""
 GRACE = timedelta(seconds=60)
 
 
@@ -69,7 +72,8 @@ def sync(
                     for path in wanted.difference(sure)
                     if mirror.file(path) and not os.path.lexists(vault.absolute(path))
                 }
-            changes = _refresh(vault, mirror, now, wanted - vanished, state)
+            with mirror.many() if len(wanted) >= MANY else nullcontext():
+                changes = _refresh(vault, mirror, now, wanted - vanished, state)
             return changes._replace(vanished=tuple(sorted(vanished)))
     seen = scan.look(vault)
     digest = seen.digest()
@@ -84,7 +88,9 @@ def sync(
         if halted := _too_much_gone(vault, mirror, now, known, gone, seen.folders_there):
             return Changes(halted=halted)
         vanished = set() if sure is None else set(gone).difference(sure)
-        changes = _refresh(vault, mirror, now, {*changed, *gone, *again} - vanished, state)
+        wanted = {*changed, *gone, *again} - vanished
+        with mirror.many() if len(wanted) >= MANY else nullcontext():
+            changes = _refresh(vault, mirror, now, wanted, state)
         mirror.note("digest", None if vanished else digest)
         if not vanished:
             mirror.note("gone_since", None)
@@ -493,3 +499,12 @@ def _is_plain(message: Message) -> bool:
 def nanoseconds(now: datetime) -> int:
     """An instant as nanoseconds since 1970, as file stamps count."""
     return int((now - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) * 1000
+
+
+def take_out(vault: Vault, mirror: Mirror, session_ids: Iterable[str]) -> None:
+    """Take sessions out of the mirror whose files are about to be erased. Raises MirrorBusy,
+    MirrorDamaged."""
+    with mirror.transaction():
+        for session_id in session_ids:
+            _put(vault, mirror, session_id, None)
+        mirror.note("digest", None)

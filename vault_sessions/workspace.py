@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vault_sessions.repair.doctor import Finding, Fixed
     from vault_sessions.rules.resume import Decision
     from vault_sessions.rules.retention import Retention
+    from vault_sessions.rules.stats import Stats
     from vault_sessions.transfer.checkpoints import Exported, ImportedCheckpoint
     from vault_sessions.transfer.foreign import Imported
 
@@ -348,12 +349,39 @@ class Workspace:
         twice = [p for p in self._keeper.ask(queries.name_twice) if p[0] == meta_path]
         return Shown(row, found.transcript, found.meta, (*found.problems, *twice), active)
 
+    def meta(self, session_id: str) -> Meta:
+        """What a session's metadata says now; nothing where it can't be read."""
+        from vault_sessions.formats.meta import parse_meta
+
+        try:
+            data = vaults.read_meta(self.vault, session_id)
+        except VaultError as error:
+            self._say(f"Warning: {error}")
+            return Meta()
+        return Meta() if data is None else parse_meta(data, session_id)[0]
+
+    def called(self, given: str) -> builtins.list[Session]:
+        """The sessions that have this name now, or it for an id (not its beginning), the most
+        recently active first; several have it where two machines gave it."""
+        now = self._clock()
+        whole = len(given) + 1
+        return self._keeper.ask_fresh(lambda m: queries.find_sessions(m, now, given, whole))
+
     def transcript_bytes(self, given: str) -> bytes:
         """A session's transcript as it is on disk; empty for one without messages."""
         try:
             return vaults.read_transcript(self.vault, self.find(given).id)[0]
         except FileNotFoundError:
             return b""
+
+    def stats(self) -> Stats:
+        """Sessions, messages and tokens, by model, week, month and day; days are local ones."""
+        from vault_sessions.rules.stats import TOP, count
+
+        now = self._clock()
+        return self._keeper.ask_fresh(
+            lambda mirror: count(queries.said(mirror), queries.lengths(mirror, now, TOP))
+        )
 
     def problem_files(self) -> int:
         """How many files have errors or warnings."""
@@ -392,14 +420,87 @@ class Workspace:
     def rename(self, given: str, new: str) -> Session:
         """Give a session a name, unique in the vault. Raises NameTaken, VaultError."""
         session = self.find(given)
-        name = self.checked_name(new)
+        return self.change_session(session.id, {"name": self.checked_name(new)})
+
+    def change_session(self, given: str, changes: Mapping[str, Any]) -> Session:
+        """Set its name, provider, model, skill, directory, git_root or metadata; None removes one.
+
+        Raises SessionNotFound, AmbiguousSession, NameTaken, VaultError.
+        """
+        session = self.find(given)
+        fields = self._meta_fields(changes)
+        name = fields.get("name")
+        if name is None:
+            self._change_meta(session.id, fields)
+            return self.find(session.id)
         with self.state.lock(NAMES):
             self._keeper.reconcile()
             other = self._keeper.ask(lambda mirror: queries.named(mirror, name, session.id))
             if other is not None:
                 raise NameTaken(f"{name!r} is the name of {other} already (or its id).")
-            self._change_meta(session.id, {"name": name})
+            self._change_meta(session.id, fields)
         return self.find(session.id)
+
+    def create_session(
+        self, fields: Mapping[str, Any] | None = None, *, directory: str | None = None
+    ) -> Session:
+        """A session without messages; ``fields`` as in ``change_session``. ``directory``: where it
+        belongs; None: where the program runs. Raises NameTaken, VaultError."""
+        from vault_sessions import lifecycle
+
+        wanted = self._meta_fields(fields or {})
+        where = self._directory if directory is None else os.path.realpath(directory)
+        root = git_root(where)
+        wanted |= {"directory": _text(where), "git_root": root and _text(root)}
+        name = wanted.get("name")
+        with self.state.lock(NAMES):
+            other = self._named(name) if name is not None else None
+            if other is not None:
+                raise NameTaken(f"{name!r} is the name of {other} already (or its id).")
+            session_id = lifecycle.create_session(self._desk(), wanted)
+        return self.find(session_id)
+
+    def _meta_fields(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """What is to be written, made sure that it can be. Raises VaultError."""
+        import orjson
+
+        fields = {key: value or None for key, value in changes.items()}
+        if (name := fields.get("name")) is not None:
+            fields["name"] = self.checked_name(name)
+        try:
+            checked: dict[str, Any] = orjson.loads(orjson.dumps(fields))
+        except TypeError as error:
+            raise VaultError(f"Only what JSON can hold can be stored: {error}.") from error
+        return checked
+
+    def add_message(self, given: str, role: str, content: str) -> dict[str, Any]:
+        """Append a message that nobody answers; it is on disk when this returns. The line as it
+        was written. Raises SessionNotFound, AmbiguousSession, SessionGone, VaultError."""
+        from vault_sessions import lifecycle
+
+        session = self.find(given)
+        desk, is_new = self._desk(), session.message_count == 0
+        line = lifecycle.add_message(desk, session.id, role, content, create=is_new)
+        if role == "user":
+            try:
+                lifecycle.unmark_ending(desk, session.id)
+            except VaultError as error:
+                self._say(f"Warning: {error}")
+        return line
+
+    def add_context(self, given: str, kind: str, key: str, value: str) -> None:
+        """Attach something to a session: one value for a type and key. Raises SessionNotFound,
+        AmbiguousSession, VaultError."""
+        from vault_sessions.formats.meta import with_context
+
+        self._change_meta(
+            self.find(given).id,
+            lambda fields: {"context": with_context(fields.get("context"), kind, key, value)},
+        )
+
+    def delete_context(self, given: str) -> None:
+        """Take away all that is attached to a session. Raises as ``add_context``."""
+        self._change_meta(self.find(given).id, {"context": None})
 
     def _named(self, name: str) -> str | None:
         """The session that has the name now, on disk."""
@@ -424,7 +525,11 @@ class Workspace:
         self._change_meta(session.id, {"topic": text, "topic_source": "user"})
         return self.find(session.id)
 
-    def _change_meta(self, session_id: str, changes: dict[str, Any]) -> None:
+    def _change_meta(
+        self,
+        session_id: str,
+        changes: dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
         with self.state.lock(session_id):
             vaults.change_meta(self.vault, session_id, changes)
         self._keeper.saved(session_id, None, b"")
@@ -489,7 +594,8 @@ class Workspace:
         if done.session_id is not None:
             self._keeper.saved(done.session_id, None, b"")
             if done.replaced is not None:
-                self._keeper.saved(done.replaced, None, b"")
+                gone = self.vault.transcript(done.replaced), self.vault.meta(done.replaced)
+                self._keeper.removed(gone)
         return done
 
     def import_store(
@@ -554,12 +660,21 @@ class Workspace:
         paths = removal.delete(self.vault, self.state, session_ids, why, now, progress)
         self._keeper.removed(paths)
 
-    def purge(self, session_id: str) -> None:
-        """Erase a session for good, on this machine. Raises VaultError: it is in use."""
+    def purge(self, *session_ids: str) -> None:
+        """Erase sessions for good, on this machine. Raises VaultError: one is in use; MirrorError:
+        another program reads the mirror."""
         from vault_sessions import removal
 
-        self._refuse_in_use([session_id])
-        self._keeper.removed(removal.purge(self.vault, self.state, session_id), for_good=True)
+        self._refuse_in_use(session_ids)
+
+        def erase_files() -> set[str]:
+            return {
+                path
+                for session_id in session_ids
+                for path in removal.purge(self.vault, self.state, session_id)
+            }
+
+        self._keeper.erase(session_ids, erase_files)
 
     def _refuse_in_use(self, session_ids: Sequence[str]) -> None:
         leased = self.state.leased()
@@ -574,9 +689,10 @@ class Workspace:
         return removal.learned(self.vault, session_id)
 
     def unlearn(self, session_id: str, found: Learned, *, for_good: bool = False) -> None:
-        """Take that out of long-term memory. Raises VaultError."""
+        """Take that out of long-term memory. Raises VaultError: the session is in use."""
         from vault_sessions import removal
 
+        self._refuse_in_use([session_id])
         now, why = self._clock(), f"delete {session_id}"
         paths = removal.unlearn(
             self.vault, self.state, session_id, found, why, now, for_good=for_good
@@ -589,18 +705,30 @@ class Workspace:
 
         return removal.trashed(self.vault)
 
+    def find_trashed(self, given: str) -> Trashed | None:
+        """The session of that name or id in the trash, the latest one."""
+        from vault_sessions import removal
+
+        try:
+            return removal.find_trashed(self.trashed(), given)
+        except VaultError:
+            return None
+
     def restore(self, given: str) -> Session:
         """Bring a session back from the trash, by its name or id; a name that is taken by now gets
         a number. Raises VaultError."""
         from vault_sessions import removal
 
-        one = removal.find_trashed(self.trashed(), given)
+        trashed = self.trashed()
+        one = removal.find_trashed(trashed, given)
+        parts = removal.whole(self.vault, trashed, one)
+        name = next((part.name for part in parts if part.name is not None), None)
         with self.state.lock(NAMES):
-            taken = self._named(one.name) if one.name is not None else None
-            removal.restore(self.vault, self.state, one)
-            self._keeper.removed(one.files)
-            if taken is not None and one.name is not None:
-                self._change_meta(one.session_id, {"name": self._free_name(one.name)})
+            taken = self._named(name) if name is not None else None
+            removal.restore(self.vault, self.state, parts)
+            self._keeper.removed([path for part in parts for path in part.files])
+            if taken is not None and name is not None:
+                self._change_meta(one.session_id, {"name": self._free_name(name)})
         return self.find(one.session_id)
 
     def _free_name(self, name: str) -> str:
@@ -614,7 +742,11 @@ class Workspace:
         was. Raises VaultError."""
         from vault_sessions import removal
 
-        return removal.empty_trash(self.vault, self._clock() - span)
+        try:
+            before = self._clock() - span
+        except OverflowError:  # longer ago than the calendar goes back
+            return 0
+        return removal.empty_trash(self.vault, before)
 
     # --- talking ---
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "export": ("transferring", "A session as one file that travels."),
     "import": ("transferring", "A checkpoint, or another program's history."),
     "memory": ("memory", "Long-term memory: show, search."),
+    "stats": ("counting", "Numbers and pictures: messages and tokens, by model and time."),
     "watch": ("watching", "Keep the mirror fresh while files are edited."),
     "doctor": ("doctoring", "What is wrong in the vault, and its mending."),
     "reindex": ("vaults", "Make a new mirror from the files."),

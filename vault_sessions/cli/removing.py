@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vault_sessions.cli.door import Door, SessionName, json_option, pass_door, print_json, say
-from vault_sessions.errors import VaultError
+from vault_sessions.errors import SessionNotFound, VaultError
 from vault_sessions.formats.display import safe, safe_line
 
 if TYPE_CHECKING:
@@ -78,32 +78,44 @@ def delete_command(
 ) -> None:
     """Move SESSIONS to the trash, from where restore brings them back. --purge erases them."""
     workspace = door.workspace
-    found = list({session.id: session for session in map(workspace.find, sessions)}.values())
-    learned = {s.id: workspace.learned_from(s.id) for s in found} if with_memory else {}
+    found = dict(_found(workspace, given, in_trash=purge) for given in sessions)
+    learned = {each: workspace.learned_from(each) for each in found} if with_memory else {}
     for session_id, one in learned.items():
         _show_learned(session_id, one)
-    what = found[0].label if len(found) == 1 else f"{len(found)} sessions"
+    what = next(iter(found.values())) if len(found) == 1 else f"{len(found)} sessions"
     how = "Erase {} for good?" if purge else "Move {} to the trash?"
     if not _agreed(how.format(what), yes):
         door.note("Nothing was deleted.")
         return
-    if purge:
-        for session in found:
-            workspace.purge(session.id)
-    else:
-        workspace.delete([session.id for session in found])
+    # memory first: what is cut short can be asked for again while the session is there
     for session_id, one in learned.items():
         workspace.unlearn(session_id, one, for_good=purge)
+    if purge:
+        workspace.purge(*found)
+    else:
+        workspace.delete([*found])
     if as_json:
-        print_json({"deleted": [session.id for session in found], "purged": purge})
+        print_json({"deleted": [*found], "purged": purge})
         return
-    for session in found:
+    for session_id, label in found.items():
         done = "Erased" if purge else "Deleted"
-        say(f"{done} {safe_line(session.label)} ({session.id})")
+        say(f"{done} {safe_line(label)} ({session_id})")
     if purge:
         door.note("Copies in backups, in git's history and on other machines are not reached.")
     else:
-        door.note("It comes back with: vault-sessions restore " + found[-1].id)
+        door.note("It comes back with: vault-sessions restore " + [*found][-1])
+
+
+def _found(workspace: Workspace, given: str, *, in_trash: bool) -> tuple[str, str]:
+    """The id of a session and what a person calls it; perhaps it is in the trash already."""
+    try:
+        session = workspace.find(given)
+    except SessionNotFound:
+        trashed = workspace.find_trashed(given) if in_trash else None
+        if trashed is None:
+            raise
+        return trashed.session_id, trashed.name or trashed.session_id
+    return session.id, session.label
 
 
 def _show_learned(session_id: str, found: Learned) -> None:
@@ -193,11 +205,16 @@ def clean_command(
         door.note(f"{safe_line(session.label)} is in use; it stays.")
     ids = [session.id for session in plan.go]
     if dry_run or not ids:
-        _tell_plan(door, plan.go, written, as_json)
+        _tell_plan(door, plan.go, written, dry_run, as_json)
         return
     if not _agreed(f"Move {_count(len(ids))} older than {written} to the trash?", yes):
         door.note("Nothing was deleted.")
         return
+    leased = workspace.state.leased()
+    for session in plan.go:
+        if session.id in leased:  # opened while the person was asked
+            door.note(f"{safe_line(session.label)} is in use; it stays.")
+            ids.remove(session.id)
     with _bar(door, len(ids)) as progress:
         workspace.delete(ids, f"clean --older-than {written}", progress)
     if as_json:
@@ -206,9 +223,11 @@ def clean_command(
         say(f"Deleted {_count(len(ids))} older than {written}")
 
 
-def _tell_plan(door: Door, sessions: Sequence[Session], written: str, as_json: bool) -> None:
+def _tell_plan(
+    door: Door, sessions: Sequence[Session], written: str, dry_run: bool, as_json: bool
+) -> None:
     if as_json:
-        print_json({"deleted": [session.id for session in sessions], "dry_run": True})
+        print_json({"deleted": [session.id for session in sessions], "dry_run": dry_run})
         return
     if not sessions:
         say("No sessions to clean.")

@@ -23,7 +23,7 @@ def config_command() -> None:
 @pass_door
 def show_command(door: Door, as_json: bool) -> None:
     """Every setting in force and where it came from."""
-    from vault_sessions.config import TABLE
+    from vault_sessions.config import BY_KEY, TABLE
 
     settings = _settings(door)
     rows = []
@@ -37,6 +37,13 @@ def show_command(door: Door, as_json: bool) -> None:
             if origin is None:
                 continue
         rows.append({"key": setting.key, "value": value, "from": origin or "default"})
+    rows += [
+        {"key": key, "value": None, "from": f"{origin} (has no effect)"}
+        for key, origin in settings.origins.items()
+        if key not in BY_KEY
+    ]
+    if often := _too_often(settings):
+        door.note(f"Warning: {often}")
     providers = [_provider(provider) for _, provider in sorted(settings.providers.items())]
     if as_json:
         print_json({"settings": rows, "providers": providers})
@@ -63,6 +70,22 @@ def _settings(door: Door) -> Any:
         if door.vault:
             raise
         return load(user_settings(), None, dict(os.environ))
+
+
+def _too_often(settings: Any) -> str | None:
+    """Would a summary come at nearly every turn?"""
+    from vault_sessions.rules.compaction import CompactRules, too_often
+
+    return too_often(
+        CompactRules(
+            settings.max_history_messages,
+            settings.max_history_tokens,
+            settings.trigger_threshold,
+            settings.compact_ratio,
+            settings.preserve_recent,
+            settings.compact_enabled,
+        )
+    )
 
 
 def plain(value: Any) -> Any:

@@ -146,6 +146,17 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def meta_fields(data: bytes) -> dict[str, Any]:
+    """The whole object; an empty one where there are no bytes. Raises UnreadableMeta."""
+    try:
+        fields = orjson.loads(data.removeprefix(BOM)) if data.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise UnreadableMeta(str(error)) from error
+    if not isinstance(fields, dict):
+        raise UnreadableMeta("not a JSON object")
+    return fields
+
+
 def changed_meta(data: bytes | None, changes: dict[str, Any]) -> bytes:
     """The metadata with these keys set (None: removed); all else stays as it is, byte for byte.
 
@@ -153,11 +164,7 @@ def changed_meta(data: bytes | None, changes: dict[str, Any]) -> bytes:
     """
     text = "{}\n"
     if data is not None and data.strip():
-        try:
-            if not isinstance(orjson.loads(data.removeprefix(BOM)), dict):
-                raise UnreadableMeta("not a JSON object")
-        except orjson.JSONDecodeError as error:
-            raise UnreadableMeta(str(error)) from error
+        meta_fields(data)
         text = data.decode()
     for key, value in changes.items():
         text = _with_key(text, key, _plain(value))
@@ -226,3 +233,18 @@ def _skip(text: str, at: int) -> int:
     while text[at] in " \t\r\n":
         at += 1
     return at
+
+
+# --- context items -------------------------------------------------------------------------------
+
+
+def with_context(items: object, kind: str, key: str, value: str) -> list[Any]:
+    """The ``context`` of a meta with this value for a type and key; what can't be read of it, and
+    what else stands in an item, stays."""
+    listed: list[Any] = [] if items is None else list(items) if isinstance(items, list) else [items]
+    there = False
+    for place, item in enumerate(listed):
+        if isinstance(item, dict) and (item.get("type"), item.get("key")) == (kind, key):
+            listed[place] = {**item, "value": value}
+            there = True
+    return listed if there else [*listed, {"type": kind, "key": key, "value": value}]

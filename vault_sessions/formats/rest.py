@@ -1,14 +1,19 @@
-"""A transcript's line in few bytes, beside its message: to have the line itself when it is gone.
+"""A transcript's lines in few bytes, beside their messages: to have a line itself when it is gone.
 
 What a message's row has anyway (content, id, time) is replaced by a control character, which no
-JSON text holds; what is left is much the same in all lines and compresses well against an example.
+JSON text holds; what is left is much the same in all lines, and compresses well: those of a whole
+session together, one that comes later against an example.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 
 import orjson
+
+Row = tuple[str, str, str | None]
+"""What is known of a message without its line: content, id, time as it is stored."""
 
 _EXAMPLE = (
     b'"archived":true,"status":"error","status":"cancelled","name":"","tool_call_id":"call_",'
@@ -22,22 +27,42 @@ _EXAMPLE = (
 
 def packed(line: bytes, content: str, name: str, created_at: str | None) -> bytes:
     """What ``unpacked`` needs, beside the message's content, id and time, to give the line."""
+    return _compressed(_emptied(line, content, name, created_at))
+
+
+def packed_all(lines: Iterable[tuple[bytes, Row]]) -> bytes:
+    """What ``emptied_all`` needs, beside what is known of each message, to give these lines."""
+    return _compressed(b"\n".join(_emptied(line, *row) for line, row in lines))
+
+
+def emptied_all(rest: bytes) -> list[bytes]:
+    """For each of the lines that were packed together what ``filled`` makes it of. Raises
+    ValueError for what was not packed so."""
+    return _decompressed(rest).split(b"\n")
+
+
+def _compressed(text: bytes) -> bytes:
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=_EXAMPLE)
+    return compressor.compress(text) + compressor.flush()
+
+
+def _decompressed(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(-15, zdict=_EXAMPLE).decompress(data)
+    except zlib.error as error:
+        raise ValueError("not a packed line") from error
+
+
+def _emptied(line: bytes, content: str, name: str, created_at: str | None) -> bytes:
     rest = line
     for mark, value in _marks(content, name, created_at):
         rest = rest.replace(value, mark, 1)
-    if _filled(rest, content, name, created_at) != line:
-        rest = line
-    compressor = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=_EXAMPLE)
-    return compressor.compress(rest) + compressor.flush()
+    return rest if filled(rest, content, name, created_at) == line else line
 
 
 def unpacked(rest: bytes, content: str, name: str, created_at: str | None) -> bytes:
     """The line that was packed. Raises ValueError for what was not."""
-    try:
-        text = zlib.decompressobj(-15, zdict=_EXAMPLE).decompress(rest)
-    except zlib.error as error:
-        raise ValueError("not a packed line") from error
-    return _filled(text, content, name, created_at)
+    return filled(_decompressed(rest), content, name, created_at)
 
 
 def plain_line(role: str, content: str, name: str, created_at: str | None) -> bytes:
@@ -53,7 +78,8 @@ def _marks(content: str, name: str, created_at: str | None) -> list[tuple[bytes,
     return [(mark, orjson.dumps(value)) for mark, value in values]
 
 
-def _filled(rest: bytes, content: str, name: str, created_at: str | None) -> bytes:
+def filled(rest: bytes, content: str, name: str, created_at: str | None) -> bytes:
+    """The line again, from what was left of it and what is known of its message."""
     # the content last: it may quote an id or a time, but no control character
     for mark, value in reversed(_marks(content, name, created_at)):
         rest = rest.replace(mark, value, 1)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from vault_sessions.mirror.store import Mirror, _message_rows, _session_row, _summary
+from vault_sessions.mirror.store import (
+    Mirror,
+    _message_rows,
+    _session_row,
+    _summary,
+    _usage_rows,
+)
 from vault_sessions.model import FileState, Found, Passage, Problem, Session
 
 _SESSION = f"SELECT session, {', '.join(Session._fields)}, name_key FROM sessions WHERE id=?"
@@ -46,6 +52,9 @@ def session_differs(mirror: Mirror, found: Found) -> str | None:
     sql = "SELECT type, key, value FROM session_context WHERE session=?"
     if _sorted(mirror.rows(sql, number)) != _sorted(found.meta.context):
         return "it has other context items"
+    usage = mirror.rows("SELECT * FROM usage WHERE session=?", number)
+    if _sorted(usage) != _sorted(_usage_rows(number, found)):
+        return "it has other numbers"
     return _files_differ(mirror, found)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from vault_sessions.formats.fulltext import Query, cut_snippet
 from vault_sessions.formats.ids import name_key
@@ -11,6 +11,9 @@ from vault_sessions.formats.names import META, TRANSCRIPT
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.mirror.store import Mirror, place_of, time_of
 from vault_sessions.model import Hit, Problem, Session, problem
+
+if TYPE_CHECKING:
+    from vault_sessions.rules.stats import Length, Said
 
 COMMON = 10_000
 """Ranking this many messages by bm25 takes some 15 ms; a query that matches more is narrowed."""
@@ -82,8 +85,7 @@ def _listed(
     sort: str,
 ) -> list[Any]:
     values = {"limit": _limit(now), "provider": provider, "count": -1 if limit is None else limit}
-    future = mirror.rows("SELECT 1 FROM sessions WHERE updated_at > ? LIMIT 1", values["limit"])
-    activity = _ACTIVITY if future else "s.updated_at"
+    activity = _activity(mirror, now)
     where = ["s.provider = :provider"] if provider is not None else []
     if since is not None:
         values["since"] = format_time(since)
@@ -93,6 +95,12 @@ def _listed(
         sql += f" WHERE {' AND '.join(where)}"
     order = _SORTS[sort].format(activity=activity)
     return mirror.rows_named(f"{sql} ORDER BY {order} LIMIT :count", values)
+
+
+def _activity(mirror: Mirror, now: datetime) -> str:
+    """The SQL for a session's last activity: its column, if none lies in the future."""
+    future = mirror.rows("SELECT 1 FROM sessions WHERE updated_at > ? LIMIT 1", _limit(now))
+    return _ACTIVITY if future else "s.updated_at"
 
 
 def candidates(mirror: Mirror, now: datetime, after: datetime) -> list[Session]:
@@ -162,6 +170,46 @@ def problem_files(mirror: Mirror) -> int:
     """How many files have errors or warnings."""
     sql = "SELECT DISTINCT path FROM problems WHERE severity != 'note'"
     return len({row[0] for row in mirror.rows(sql)} | {path for path, _ in name_twice(mirror)})
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def said(mirror: Mirror) -> list[Said]:
+    """What was said in all sessions, by quarters of an hour, and by whom."""
+    from vault_sessions.formats.usage import QUARTER
+    from vault_sessions.rules.stats import Said
+
+    times: dict[int, datetime | None] = {0: None}
+    found = []
+    for session, quarter, *others in mirror.rows(
+        "SELECT s.id, u.quarter, "
+        "CASE WHEN u.provider || u.model = '' THEN s.provider ELSE u.provider END, "
+        "CASE WHEN u.provider || u.model = '' THEN s.model ELSE u.model END, "
+        "u.user, u.assistant, u.tool, u.system, u.tokens_in, u.tokens_out "
+        "FROM usage u JOIN sessions s USING(session)"
+    ):
+        if quarter not in times:
+            times[quarter] = datetime.fromtimestamp(quarter * QUARTER, UTC)
+        found.append(Said(session, times[quarter], *others))
+    return found
+
+
+def lengths(mirror: Mirror, now: datetime, count: int) -> list[Length]:
+    """The longest sessions, so many, and those with the most messages."""
+    from vault_sessions.rules.stats import Length
+
+    span = f"strftime('%s', {_activity(mirror, now)}) - strftime('%s', s.created_at)"
+    found: dict[str, Length] = {}
+    for order in ("seconds DESC, messages DESC", "messages DESC, seconds DESC"):
+        rows = mirror.rows_named(
+            f"SELECT s.id, s.name, s.topic, s.message_count AS messages, "
+            f"coalesce(max(0, {span}), 0) AS seconds FROM sessions s WHERE s.message_count > 0 "
+            f"ORDER BY {order}, s.id LIMIT :count",
+            {"limit": _limit(now), "count": count},
+        )
+        found.update((row[0], Length._make(row)) for row in rows)
+    return list(found.values())
 
 
 # --- full text -----------------------------------------------------------------------------------

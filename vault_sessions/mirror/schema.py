@@ -5,7 +5,7 @@ A change here bumps VERSION: an older or newer mirror is dropped and rebuilt, ne
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 APPLICATION_ID = 0x76736D72  # "vsmr"
 
 TOKENIZER = "porter unicode61 remove_diacritics 2"
@@ -30,6 +30,8 @@ CREATE TABLE messages(
   content TEXT NOT NULL, created_at TEXT, line INTEGER NOT NULL, active INTEGER NOT NULL, rest BLOB
 );
 
+CREATE TABLE rests(session INTEGER PRIMARY KEY, lines BLOB);
+
 CREATE TABLE message_summaries(
   session INTEGER NOT NULL, id TEXT, through_message_id TEXT, message_count INTEGER,
   message_range TEXT, summary TEXT, token_count INTEGER, method TEXT, provider TEXT, model TEXT,
@@ -37,6 +39,12 @@ CREATE TABLE message_summaries(
 );
 
 CREATE TABLE session_context(session INTEGER NOT NULL, type TEXT, key TEXT, value TEXT);
+
+CREATE TABLE usage(
+  session INTEGER NOT NULL, quarter INTEGER NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+  user INTEGER, assistant INTEGER, tool INTEGER, system INTEGER,
+  tokens_in INTEGER, tokens_out INTEGER, PRIMARY KEY(session, quarter, provider, model)
+) WITHOUT ROWID;
 
 CREATE TABLE memory(
   passage INTEGER PRIMARY KEY, path TEXT NOT NULL, line INTEGER NOT NULL, kind TEXT NOT NULL,

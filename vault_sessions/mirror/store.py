@@ -19,9 +19,18 @@ from vault_sessions import atomic
 from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
 from vault_sessions.formats.fulltext import grams
 from vault_sessions.formats.ids import name_key
-from vault_sessions.formats.rest import packed, plain_line, unpacked
+from vault_sessions.formats.rest import (
+    Row,
+    emptied_all,
+    filled,
+    packed,
+    packed_all,
+    plain_line,
+    unpacked,
+)
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.formats.transcript import BOM, active_branch
+from vault_sessions.formats.usage import count_usage
 from vault_sessions.mirror.schema import APPLICATION_ID, INDEXES, TABLES, VERSION
 from vault_sessions.model import FileState, Found, Message, Passage, Problem, Session, Stamp
 
@@ -34,9 +43,6 @@ _LONGEST_MS = 60_000
 TICKS = 8
 """Rowids per second: a finer clock makes the index larger, a coarser one the order."""
 _EPOCH = 946_684_800  # 2000-01-01
-TAIL = 4
-"""Of so many messages at the end of a session the mirror can give the line itself from its first
-reading on; of others only once they have been seen to come. All of them would cost a tenth."""
 
 _SESSION_COLUMNS = (*Session._fields, "name_key")
 _PUT_SESSION = (
@@ -52,7 +58,13 @@ _NEW_SESSION = (
 _PUT_MESSAGE = "INSERT INTO messages VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_FILE = "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_PROBLEM = "INSERT INTO problems VALUES(?, ?, ?, ?, ?, ?)"
+_PUT_REST = "INSERT OR REPLACE INTO rests VALUES(?, ?)"
 _PUT_SUMMARY = "INSERT INTO message_summaries VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_USAGE = "INSERT INTO usage VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_USAGE = f"{_PUT_USAGE} ON CONFLICT DO UPDATE SET " + ", ".join(
+    f"{column} = {column} + excluded.{column}"
+    for column in ("user", "assistant", "tool", "system", "tokens_in", "tokens_out")
+)
 _PUT_PASSAGE = "INSERT INTO memory VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 _INDEX = "INSERT INTO messages_fts(rowid, content, grams) VALUES(?, ?, ?)"
 _UNINDEX = "INSERT INTO messages_fts(messages_fts, rowid, content, grams) VALUES('delete', ?, ?, ?)"
@@ -197,23 +209,23 @@ class Mirror:
         for state in found.files:
             self.put_file(state)
             self.put_problems(state.path, [p for path, p in found.problems if path == state.path])
-        for table in ("message_summaries", "session_context"):
+        for table in ("message_summaries", "session_context", "usage"):
             run(f"DELETE FROM {table} WHERE session=?", (number,))
         self._put_extras(number, found)
         old = {row[2]: row for row in run("SELECT * FROM messages WHERE session=?", (number,))}
         new: list[tuple[Any, ...]] = []
-        lines = (found.data or b"").split(b"\n")
-        for row in _message_rows(number, found):
+        rows = list(_message_rows(number, found))
+        run(_PUT_REST, (number, _rests(rows, found)))
+        for row in rows:
             before = old.pop(row[2], None)
             if before is not None and before[3:6] == row[3:6]:
-                rest = _rest(row, lines) if before[8] is not None else None
-                if before[6:] != (row[6], row[7], rest):
-                    sql = "UPDATE messages SET line=?, active=?, rest=? WHERE message=?"
-                    run(sql, (row[6], row[7], rest, before[0]))
+                if before[6:] != (row[6], row[7], None):
+                    sql = "UPDATE messages SET line=?, active=?, rest=NULL WHERE message=?"
+                    run(sql, (row[6], row[7], before[0]))
             else:
                 if before is not None:
                     self._remove_message(before)
-                new.append((*row, _rest(row, lines)))
+                new.append((*row, None))
         for row in old.values():
             self._remove_message(row)
         wanted = place = 0
@@ -256,14 +268,16 @@ class Mirror:
     ) -> None:
         """Add messages for which ``can_continue`` said yes, each with its line."""
         run = self.connection.execute
-        sql = "SELECT session, updated_at FROM sessions WHERE id=?"
-        number, updated = run(sql, (session_id,)).fetchone()
+        sql = "SELECT session, updated_at, provider, model FROM sessions WHERE id=?"
+        number, updated, *own = run(sql, (session_id,)).fetchone()
         count = asked = 0
+        added = []
         for message, text in messages:
             at = _time_text(message)
             place = place_of(message.created_at) or 1
             row = (place, number, message.id, message.role, message.text, at, message.line, 1)
             self._add_message((*row, packed(text, message.text, message.id, at)), place)
+            added.append(message)
             count += 1
             asked += message.role == "user"
             if at and message.role in ("user", "assistant"):
@@ -273,11 +287,21 @@ class Mirror:
             "user_messages = user_messages + ?, updated_at = ? WHERE session=?",
             (count, asked, updated, number),
         )
+        for counted in count_usage(added, None, (own[0], own[1])):
+            run(_ADD_USAGE, (number, *counted))
         self.put_file(state)
 
+    @contextmanager
+    def many(self) -> Iterator[None]:
+        """In a transaction that changes thousands of messages: half the time, for the full-text
+        index then writes few large segments and merges none in between."""
+        _configure_index(self, hashsize=16 << 20, automerge=0)
+        yield
+        _configure_index(self, hashsize=1 << 20, automerge=4)
+
     def scrub(self, remove: Callable[[], None]) -> None:
-        """Do what takes rows out, so that nothing of them is left in the file. Raises MirrorBusy,
-        MirrorDamaged."""
+        """Do what takes rows out, so that nothing of them is left in the file. Raises MirrorBusy
+        (then something may be), MirrorDamaged."""
         with guarded():
             run = self.connection.execute
             run("PRAGMA secure_delete=ON").fetchall()
@@ -285,9 +309,17 @@ class Mirror:
                 remove()
                 for table in ("messages_fts", "memory_fts"):
                     run(f"INSERT INTO {table}({table}) VALUES('optimize')")
-                run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                # what another took out, or what was changed before, may stand in unused pages
+                run("VACUUM")
+                (is_busy, *_) = run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 run("PRAGMA secure_delete=OFF").fetchall()
+        if is_busy:
+            raise MirrorBusy("the mirror is being read by another program")
+
+    def version(self) -> int:
+        """Another number once another connection has written to the mirror."""
+        return int(self.rows("PRAGMA data_version")[0][0])
 
     def message_ids(self, session_id: str) -> list[str]:
         """The ids of a session's messages as last seen, in the file's order."""
@@ -298,23 +330,27 @@ class Mirror:
         return [row[0] for row in self.rows(sql, session_id)]
 
     def last_lines(self, session_id: str, count: int) -> list[tuple[str, bytes]]:
-        """The ids and lines of a session's last messages as last seen, in the file's order.
-
-        Of a message that was never seen to come only what its row has is in the line.
-        """
+        """The ids and lines of a session's last messages as last seen, in the file's order."""
         sql = (
             "SELECT m.id, m.role, m.content, m.created_at, m.rest FROM messages m "
-            "JOIN sessions s USING(session) WHERE s.id=? "
-            "ORDER BY m.line DESC, m.message DESC LIMIT ?"
+            "JOIN sessions s USING(session) WHERE s.id=? ORDER BY m.line, m.message"
         )
+        rows = self.rows(sql, session_id)
+        packed_rows = self.rows(
+            "SELECT lines FROM rests JOIN sessions USING(session) WHERE id=?", session_id
+        )
+        try:
+            together = iter(emptied_all(packed_rows[0][0]) if packed_rows else ())
+        except ValueError:
+            together = iter(())
         found = []
-        for name, role, content, at, rest in self.rows(sql, session_id, count):
-            try:
-                line = unpacked(rest or b"", content, name, at)
-            except ValueError:
-                line = b""
-            found.append((name, line or plain_line(role, content, name, at)))
-        return found[::-1]
+        for number, (name, role, content, at, rest) in enumerate(rows, count - len(rows)):
+            # those that were seen to come one by one stand behind those that were read together
+            emptied = next(together, b"") if rest is None else b""
+            if number >= 0:
+                line = _line(emptied, rest, (content, name, at))
+                found.append((name, line or plain_line(role, content, name, at)))
+        return found
 
     def remove_session(self, session_id: str) -> None:
         """Take a session's rows out."""
@@ -324,7 +360,7 @@ class Mirror:
             return
         for row in run("SELECT * FROM messages WHERE session=?", found).fetchall():
             self._remove_message(row)
-        for table in ("message_summaries", "session_context", "sessions"):
+        for table in ("message_summaries", "session_context", "usage", "rests", "sessions"):
             run(f"DELETE FROM {table} WHERE session=?", found)
 
     def _add_message(self, row: tuple[Any, ...], place: int) -> int:
@@ -346,8 +382,9 @@ class Mirror:
         run("DELETE FROM messages WHERE message=?", (row[0],))
 
     def _put_extras(self, number: int, found: Found) -> None:
-        """Compactions and context items of a session that has none in the mirror."""
+        """Compactions, context items and numbers of a session that has none in the mirror."""
         many = self.connection.executemany
+        many(_PUT_USAGE, _usage_rows(number, found))
         if found.meta.compactions:
             rows = [
                 (number, c.id, c.through_message_id, *_summary(c)) for c in found.meta.compactions
@@ -417,10 +454,10 @@ class Builder:
         rows = []
         gram_rows = []
         used = self._used
-        lines = (found.data or b"").split(b"\n")
-        whole_from = len(found.transcript.messages) - TAIL
-        for index, row in enumerate(_message_rows(number, found)):
-            row = (*row, _rest(row, lines) if index >= whole_from else None)
+        read = list(_message_rows(number, found))
+        run(_PUT_REST, (number, _rests(read, found)))
+        for row in read:
+            row = (*row, None)
             place = row[0]
             if place in used:
                 place = self._free_from(place)
@@ -558,6 +595,20 @@ def no_writers(folder: str) -> Iterator[None]:
         yield
     finally:
         os.close(gate)
+
+
+def remove_unfinished(folder: str) -> None:
+    """Remove the new mirror that a killed process did not finish; one in the making is waited for.
+
+    Raises MirrorError.
+    """
+    with _writable():
+        lock = os.open(os.path.join(folder, "rebuild.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _remove(os.path.join(folder, "building.db"))
+        finally:
+            os.close(lock)
 
 
 @contextmanager
@@ -702,18 +753,28 @@ def place_of(at: datetime | None) -> int | None:
     return None if at is None else max(1, int((at.timestamp() - _EPOCH) * TICKS))
 
 
-def _rest(row: tuple[Any, ...], lines: list[bytes]) -> bytes:
-    """What a message's line says beyond its row."""
-    _, _, name, _, content, at, line, *_ = row
-    return packed(lines[line - 1].removeprefix(BOM).strip(), content, name, at)
+def _rests(rows: list[tuple[Any, ...]], found: Found) -> bytes:
+    """What the lines of a session's messages say beyond their rows."""
+    lines = (found.data or b"").split(b"\n")
+    return packed_all(
+        (lines[row[6] - 1].removeprefix(BOM).strip(), (row[4], row[2], row[5])) for row in rows
+    )
+
+
+def _line(emptied: bytes, rest: bytes | None, row: Row) -> bytes:
+    """A message's line; empty where it can't be had."""
+    if rest is None:
+        return filled(emptied, *row)
+    try:
+        return unpacked(rest, *row)
+    except ValueError:
+        return b""
 
 
 def _message_rows(number: int, found: Found) -> Iterator[tuple[Any, ...]]:
     """The rows of a session's messages; a message without time stands behind the one before."""
     messages = found.transcript.messages
-    branch = None
-    if len(messages) != found.session.message_count:
-        branch = {message.id for message in active_branch(messages)}
+    branch = _branch(found)
     place = place_of(parse_time(found.session.created_at)) or 1
     for message in messages:
         at = message.created_at
@@ -731,6 +792,21 @@ def _message_rows(number: int, found: Found) -> Iterator[tuple[Any, ...]]:
             message.line,
             active,
         )
+
+
+def _branch(found: Found) -> set[str] | None:
+    """The ids on the active branch; None: all messages are on it."""
+    messages = found.transcript.messages
+    if len(messages) == found.session.message_count:
+        return None
+    return {message.id for message in active_branch(messages)}
+
+
+def _usage_rows(number: int, found: Found) -> list[tuple[Any, ...]]:
+    """The rows of a session's numbers."""
+    own = found.session.provider, found.session.model
+    rows = count_usage(found.transcript.messages, _branch(found), own)
+    return [(number, *row) for row in sorted(rows)]
 
 
 def _time_text(message: Message) -> str | None:

@@ -28,6 +28,7 @@ from vault_sessions.formats.transcript import parse
 from vault_sessions.mirror import compare
 from vault_sessions.mirror.store import Mirror
 from vault_sessions.model import FileState, Found, Loss, Problem, Stamp, problem
+from vault_sessions.rules.missing import count_missing
 from vault_sessions.scan import Look
 from vault_sessions.state import MEMORY, State
 from vault_sessions.vault import Vault, trash
@@ -132,7 +133,8 @@ def _examine_files(
         if mirror is not None and all(stamps.get(f.path) == f.stamp for f in found.files):
             said = compare.session_differs(mirror, found)
             if said is not None and _is_still(vault, found.files):
-                yield _difference(found.session.path, said)
+                # a new mirror would forget the only copy of what could not be kept
+                yield _not_kept(mirror, found) or _difference(found.session.path, said)
     yield from _names_twice(names)
     yield from _examine_changes(vault)
     if mirror is not None:
@@ -246,6 +248,20 @@ def _names_twice(names: dict[str, list[tuple[str, str]]]) -> Iterator[Finding]:
             )
             why = f"session {others} has the name {name!r} too; vault-sessions rename gives another"
             yield Finding(path, problem("name-twice", why), False)
+
+
+def _not_kept(mirror: Mirror, found: Found) -> Finding | None:
+    """What is to be said of missing messages that only the mirror has, if there are any."""
+    if found.data is None or found.copy_of is not None:
+        return None
+    ids_now = {message.id for message in found.transcript.messages}
+    if not count_missing(mirror.message_ids(found.session.id), found.data, ids_now):
+        return None
+    why = (
+        "messages are missing from the end, and can't be kept (is the state folder full, or not "
+        "to be written to?): mend that, then run doctor again, and no reindex before"
+    )
+    return Finding(found.session.path, problem("missing-messages", why), False)
 
 
 def _difference(path: str, what: str) -> Finding:
@@ -366,7 +382,7 @@ def _put_back(
         done = ("UTF-16 made UTF-8",) if utf8 != data else ()
         data = utf8
         before = fixes.count_lines(data)
-        for loss in guard.open_losses(vault, state, session_id):
+        for loss in guard.open_in(state, session_id, data):
             data = fixes.put_back(data, loss.lines, loss.after)
         count = fixes.count_lines(data) - before
         what = "1 message" if count == 1 else f"{count} messages"

@@ -19,14 +19,20 @@ _WEEK = timedelta(days=7)
 
 
 class Said(NamedTuple):
-    """A message as the numbers need it. ``at`` None: nobody knows when."""
+    """What was said in a session at a time, and by one provider and model where there are answers.
+
+    ``at`` may stand for the quarter of an hour that it begins; None: nobody knows when. Messages
+    of the active branch by their role; tokens of all.
+    """
 
     session_id: str
-    role: str
     at: datetime | None = None
-    is_active: bool = True
     provider: str | None = None
     model: str | None = None
+    user: int = 0
+    assistant: int = 0
+    tool: int = 0
+    system: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
 
@@ -41,9 +47,11 @@ class Count(NamedTuple):
 
 
 class Length(NamedTuple):
-    """A session, its messages, and the seconds from its first to its last."""
+    """A session, its messages, and the seconds from its start to its last activity."""
 
     session_id: str
+    name: str | None
+    topic: str | None
     messages: int
     seconds: int
 
@@ -63,40 +71,41 @@ class Stats(NamedTuple):
     most_active: list[Length]
 
 
-def tokens_of(usage: object) -> tuple[int, int]:
-    """Tokens in and out of a ``usage``, whatever is written there: what is no count is 0."""
-    fields = usage if isinstance(usage, dict) else {}
-    counts = (fields.get("prompt_tokens"), fields.get("completion_tokens"))
-    good = [n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else 0 for n in counts]
-    return good[0], good[1]
-
-
-def count(said: Iterable[Said], zone: tzinfo | None = None) -> Stats:
-    """The numbers of all messages, in any order. ``zone`` None: the system's."""
+def count(
+    said: Iterable[Said], lengths: Iterable[Length] = (), zone: tzinfo | None = None
+) -> Stats:
+    """All numbers, from what was said in any order. ``lengths``: those among which the longest and
+    the most active sessions are; ``zone`` None: the system's."""
     total = _Tally()
-    roles: Counter[str] = Counter()
+    roles = [0, 0, 0, 0]
     models: dict[tuple[str, str], _Tally] = {}
     weeks: dict[date, _Tally] = {}
     months: dict[str, _Tally] = {}
     days: Counter[date] = Counter()
-    spans: dict[str, _Span] = {}
+    places: dict[datetime | None, tuple[date, _Tally, _Tally] | None] = {None: None}
     for each in said:
-        total.add(each)
-        if each.is_active:
-            roles[each.role] += 1
-            spans.setdefault(each.session_id, _Span()).add(each.at)
-        if each.role == "assistant":
-            who = each.provider or "unknown", each.model or "unknown"
-            models.setdefault(who, _Tally()).add(each)
-        day = _day(each.at, zone)
-        if day is not None:
-            weeks.setdefault(_monday(day), _Tally()).add(each)
-            months.setdefault(f"{day:%Y-%m}", _Tally()).add(each)
-            days[day] += each.is_active
-    lengths = [Length(name, span.messages, span.seconds()) for name, span in spans.items()]
+        session, at, provider, model, *by_role, tokens_in, tokens_out = each
+        messages = sum(by_role)
+        total.add(session, messages, tokens_in, tokens_out)
+        for role, number in enumerate(by_role):
+            roles[role] += number
+        if by_role[1] or tokens_in or tokens_out:
+            who = provider or "unknown", model or "unknown"
+            models.setdefault(who, _Tally()).add(session, by_role[1], tokens_in, tokens_out)
+        if at not in places:
+            day = _day(at, zone) if at is not None else None
+            places[at] = None
+            if day is not None:
+                week = weeks.setdefault(_monday(day), _Tally())
+                places[at] = day, week, months.setdefault(f"{day:%Y-%m}", _Tally())
+        if place := places[at]:
+            days[place[0]] += messages
+            place[1].add(session, messages, tokens_in, tokens_out)
+            place[2].add(session, messages, tokens_in, tokens_out)
+    lengths = list(lengths)
     return Stats(
         total.counted(),
-        dict(roles),
+        {role: number for role, number in zip(Said._fields[4:8], roles, strict=True) if number},
         sorted(
             ((*who, tally.counted()) for who, tally in models.items()),
             key=lambda row: (-row[2].tokens_in - row[2].tokens_out, -row[2].messages, row[:2]),
@@ -116,40 +125,20 @@ class _Tally:
         self.sessions: set[str] = set()
         self.messages = self.tokens_in = self.tokens_out = 0
 
-    def add(self, said: Said) -> None:
-        if said.is_active:
-            self.sessions.add(said.session_id)
-            self.messages += 1
-        self.tokens_in += said.tokens_in
-        self.tokens_out += said.tokens_out
+    def add(self, session: str, messages: int, tokens_in: int, tokens_out: int) -> None:
+        if messages:
+            self.sessions.add(session)
+            self.messages += messages
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
 
     def counted(self) -> Count:
         return Count(len(self.sessions), self.messages, self.tokens_in, self.tokens_out)
 
 
-class _Span:
-    """A session's messages, and the first and the last of their times."""
-
-    def __init__(self) -> None:
-        self.messages = 0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
-
-    def add(self, at: datetime | None) -> None:
-        self.messages += 1
-        if at is not None:
-            self.first = at if self.first is None else min(self.first, at)
-            self.last = at if self.last is None else max(self.last, at)
-
-    def seconds(self) -> int:
-        if self.first is None or self.last is None:
-            return 0
-        return int((self.last - self.first).total_seconds())
-
-
-def _day(at: datetime | None, zone: tzinfo | None) -> date | None:
+def _day(at: datetime, zone: tzinfo | None) -> date | None:
     try:
-        return at.astimezone(zone).date() if at is not None else None
+        return at.astimezone(zone).date()
     except (OverflowError, ValueError):  # at an end of the calendar
         return None
 
@@ -175,9 +164,14 @@ def as_json(stats: Stats) -> dict[str, Any]:
         ],
         "by_month": [{"month": month, **counted._asdict()} for month, counted in stats.by_month],
         "by_day": {day.isoformat(): messages for day, messages in stats.days.items()},
-        "longest": [length._asdict() for length in stats.longest],
-        "most_active": [length._asdict() for length in stats.most_active],
+        "longest": [_length(length) for length in stats.longest],
+        "most_active": [_length(length) for length in stats.most_active],
     }
+
+
+def _length(length: Length) -> dict[str, Any]:
+    fields = length._asdict()
+    return {"id": fields.pop("session_id"), **fields}
 
 
 # --- shapes --------------------------------------------------------------------------------------

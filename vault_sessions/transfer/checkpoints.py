@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from vault_sessions import atomic
+from vault_sessions import atomic, scan
 from vault_sessions import vault as vaults
 from vault_sessions.errors import NameTaken, SessionNotFound, VaultError
 from vault_sessions.formats import checkpoint_json, checkpoint_markdown
@@ -41,6 +41,7 @@ from vault_sessions.formats.checkpoint import (
 )
 from vault_sessions.formats.ids import clean_name, new_session_id, started_at, uuid7
 from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.names import TRANSCRIPT
 from vault_sessions.formats.session import describe
 from vault_sessions.formats.times import parse_time
 from vault_sessions.formats.transcript import (
@@ -612,9 +613,11 @@ def _throw_away(vault: Vault, state: State, old: str, new: str, now: datetime) -
     """Move the replaced session to the trash. Raises VaultError, naming the new one."""
     try:
         with state.lock(old):
-            # the metadata first: a transcript alone is a session, metadata alone is none
-            files = vault.meta(old), vault.transcript(old)
-            paths = [path for path in files if os.path.lexists(vault.absolute(path))]
+            # the metadata first: a transcript alone is a session, metadata alone is none; what is
+            # left of its conflict copies would become the session again
+            paths = sorted(
+                scan.files_of(vault, [old])[old], key=lambda path: path.endswith(TRANSCRIPT)
+            )
             trash.keep(vault, paths, f"import --overwrite: {new}", now, move=True)
     except VaultError as error:
         raise VaultError(f"Imported as {new}, but {old} is still there. {error}") from error

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from vault_sessions import atomic
 from vault_sessions.errors import SessionGone, VaultError
 from vault_sessions.formats.ids import is_session_id
-from vault_sessions.formats.meta import UnreadableMeta, changed_meta
+from vault_sessions.formats.meta import UnreadableMeta, changed_meta, meta_fields
 from vault_sessions.formats.names import META, TRANSCRIPT, on_disk, storable
 from vault_sessions.formats.transcript import message_line
 
@@ -216,10 +216,15 @@ def read_meta(vault: Vault, session_id: str) -> bytes | None:
         raise VaultError(f"{path}: {error.strerror}.") from error
 
 
-def change_meta(vault: Vault, session_id: str, changes: dict[str, Any]) -> None:
+def change_meta(
+    vault: Vault,
+    session_id: str,
+    changes: dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
     """Set our own keys in a meta file (None removes one); the rest stays, byte for byte.
 
-    The caller holds the session's lock. Raises VaultError: unreadable, newer, or not writable.
+    ``changes`` may be made from what the file says at that moment. The caller holds the session's
+    lock. Raises VaultError: unreadable, newer, or not writable.
     """
     path = vault.meta(session_id)
     check_inside(vault, vault.sessions)
@@ -229,11 +234,13 @@ def change_meta(vault: Vault, session_id: str, changes: dict[str, Any]) -> None:
             try:
                 data, state = atomic.read_file(absolute)
             except FileNotFoundError:
-                new = changed_meta(None, {"version": 1, "id": session_id, **changes})
+                wanted = changes({}) if callable(changes) else changes
+                new = changed_meta(None, {"version": 1, "id": session_id, **wanted})
                 atomic.make_folder(os.path.dirname(absolute))
                 return atomic.replace_file(absolute, new)
             check_version(path, data)
-            new = changed_meta(data, changes)
+            wanted = changes(meta_fields(data)) if callable(changes) else changes
+            new = changed_meta(data, wanted)
             if new == data:
                 return None
             return atomic.replace_file(absolute, new, must_be=state)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -17,17 +17,20 @@ import orjson
 
 from vault_sessions import atomic
 from vault_sessions.errors import VaultError
+from vault_sessions.formats.names import on_disk, storable
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.vault import MARK, Vault, check_inside
 
 TRASH = f"{MARK}/trash"
 MANIFEST = "manifest.json"
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class Entry(NamedTuple):
     """One time that something was put there. ``folder``: of the trash, from the vault's root;
     ``files``: where they were, from the root; only those that are there. ``moved``: false for
-    copies of what was replaced."""
+    copies of what was replaced, and where no manifest says anything (whoever made the copies was
+    killed before he wrote it)."""
 
     folder: str
     at: datetime | None
@@ -146,37 +149,54 @@ def throw_away(
 
 def entries(vault: Vault) -> list[Entry]:
     """All that is in the trash, the newest first."""
-    found = []
     top = check_inside(vault, TRASH)
-    for day in _names(top):
-        for name in _names(os.path.join(top, day)):
-            folder = f"{TRASH}/{day}/{name}"
-            if (entry := _entry(vault, folder)) is not None:
-                found.append(entry)
-    return sorted(found, key=lambda entry: entry.folder, reverse=True)
+    found = [
+        _entry(vault, storable(f"{TRASH}/{day}/{name}"))
+        for day in _folders(top)
+        for name in _folders(os.path.join(top, day))
+    ]
+    # the folders' names have seconds only
+    return sorted(found, key=lambda one: (one.at or _NO_TIME, one.folder), reverse=True)
 
 
-def _names(folder: str) -> list[str]:
+def _folders(path: str) -> list[str]:
+    """The folders in a folder; a link is none: it may lead anywhere."""
     try:
-        return sorted(atomic.names_in(folder))
+        with os.scandir(path) as there:
+            return [one.name for one in there if one.is_dir(follow_symlinks=False)]
     except OSError:
         return []
 
 
-def _entry(vault: Vault, folder: str) -> Entry | None:
-    """What a folder of the trash says of itself; None for one without a readable manifest.
-
-    It may have come from another machine: a path that leads elsewhere is left out.
-    """
+def _entry(vault: Vault, folder: str) -> Entry:
+    """What a folder of the trash has, and says of itself. It may have come from another machine."""
+    inside = vault.absolute(folder)
+    files = tuple(sorted(_files(inside)))
     try:
-        said = orjson.loads(atomic.read_file(vault.absolute(f"{folder}/{MANIFEST}"))[0])
-        paths = [str(one["path"]) for one in said["files"]]
+        said = orjson.loads(atomic.read_file(os.path.join(inside, MANIFEST))[0])
         at, why, moved = parse_time(said.get("at")), str(said.get("why", "")), bool(said["moved"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Entry(folder, _time_of(folder), "", False, files)
+    return Entry(folder, at or _time_of(folder), why, moved, files)
+
+
+def _files(inside: str) -> Iterator[str]:
+    """The regular files of an entry, from its folder; links are not followed."""
+    for parent, _, names in os.walk(inside):
+        below = os.path.relpath(parent, inside)
+        for name in names:
+            path = name if below == "." else f"{below}/{name}"
+            if path != MANIFEST and _is_file(os.path.join(parent, name)):
+                yield storable(path)
+
+
+def _time_of(folder: str) -> datetime | None:
+    """When something was put in a folder of the trash, by its name."""
+    day, name = folder.split("/")[-2:]
+    try:
+        return datetime.strptime(f"{day} {name[:6]}Z", "%Y-%m-%d %H%M%S%z")
+    except ValueError:
         return None
-    files = [path for path in paths if _is_plain(path)]
-    there = tuple(path for path in files if _is_file(vault.absolute(f"{folder}/{path}")))
-    return Entry(folder, at, why, moved, there)
 
 
 def read(vault: Vault, entry: Entry, path: str) -> bytes:
@@ -193,12 +213,22 @@ def put_back(vault: Vault, entry: Entry, paths: Iterable[str]) -> None:
     Raises VaultError; then none was moved, or what failed is still in the trash.
     """
     wanted = list(paths)
+    there = set()
     for path in wanted:
         _check_plain(path)
         if os.path.lexists(check_inside(vault, os.path.dirname(path)) + "/" + path.split("/")[-1]):
-            raise VaultError(f"{path} is there already; nothing was put back.")
+            if _is_same(vault.absolute(path), vault.absolute(f"{entry.folder}/{path}")):
+                there.add(path)  # a try before this one could copy it, but not remove it here
+                continue
+            raise VaultError(
+                f"{path} is there already; nothing was put back.\n"
+                f"Delete or move that first; the other stays in {entry.folder}."
+            )
     try:
         for path in wanted:
+            if path in there:
+                atomic.remove_file(vault.absolute(f"{entry.folder}/{path}"))
+                continue
             atomic.make_folder(os.path.dirname(vault.absolute(path)))
             atomic.move_file(vault.absolute(f"{entry.folder}/{path}"), vault.absolute(path))
     except OSError as error:
@@ -222,10 +252,20 @@ def forget(vault: Vault, entry: Entry, paths: Collection[str] | None = None) -> 
             return
         for path in gone:
             atomic.remove_file(vault.absolute(f"{entry.folder}/{path}"))
+        for parent in {os.path.dirname(f"{inside}/{on_disk(path)}") for path in gone}:
+            atomic.sync_folder(parent)
     except OSError as error:
         raise VaultError(
             f"The trash: {error.filename or entry.folder}: {error.strerror}."
         ) from error
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Do two regular files say the same?"""
+    try:
+        return atomic.read_file(one)[0] == atomic.read_file(other)[0]
+    except OSError:
+        return False
 
 
 def _is_file(path: str) -> bool:
@@ -243,3 +283,15 @@ def _is_plain(path: str) -> bool:
 def _check_plain(path: str) -> None:
     if not _is_plain(path):
         raise VaultError(f"{path!r} can't be put in the trash: not a plain path from the root.")
+
+
+def rewrite(vault: Vault, entry: Entry, path: str, change: Callable[[bytes], bytes]) -> None:
+    """Make a file of the trash what ``change`` makes of its bytes. Raises VaultError."""
+    absolute = vault.absolute(f"{entry.folder}/{path}")
+    data = read(vault, entry, path)
+    if (new := change(data)) == data:
+        return
+    try:
+        atomic.replace_file(absolute, new)
+    except OSError as error:
+        raise VaultError(f"{entry.folder}/{path}: {error.strerror}. It was not erased.") from error

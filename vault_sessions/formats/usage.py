@@ -1,0 +1,73 @@
+"""How much was said when and by which model: a transcript counted by quarters of an hour.
+
+All zones of today begin their days at a quarter, so local days, weeks and months add up from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from vault_sessions.model import Message
+
+QUARTER = 900
+"""Seconds."""
+_MOST = 10**12
+"""A larger count of tokens is none: the sum of many would not fit the mirror's whole numbers."""
+_PLACES = {"user": 0, "assistant": 1, "tool": 2, "system": 3}
+
+UsageRow = tuple[int, str, str, int, int, int, int, int, int]
+"""The quarter since 1970 (0: nobody knows when), provider and model, how many messages of user,
+assistant, tool and system are on the active branch, and tokens in and out, on whatever branch.
+
+Provider and model are empty for what others than an assistant said, and where an answer names no
+other ones than its session has.
+"""
+
+
+def count_usage(
+    messages: Iterable[Message],
+    active: Container[str] | None,
+    own: tuple[str | None, str | None],
+) -> list[UsageRow]:
+    """A row for each quarter and model. ``active``: ids; None: all are. ``own``: the session's
+    provider and model."""
+    counts: dict[tuple[int, str, str], list[int]] = {}
+    for message in messages:
+        at = message.created_at
+        quarter = int(at.timestamp() // QUARTER) if at is not None else 0
+        tokens = (0, 0)
+        key = (quarter, "", "")
+        if message.role == "assistant":
+            key = (quarter, *_who(message, own))
+            tokens = tokens_of(message.fields.get("usage"))
+        row = counts.get(key)
+        if row is None:
+            row = counts[key] = [0] * 6
+        if active is None or message.id in active:
+            row[_PLACES[message.role]] += 1
+        row[4] += tokens[0]
+        row[5] += tokens[1]
+    return [(*key, *row) for key, row in counts.items() if any(row)]  # type: ignore[misc]
+
+
+def _who(message: Message, own: tuple[str | None, str | None]) -> tuple[str, str]:
+    said = message.fields.get("provider"), message.fields.get("model")
+    if said == own:
+        return "", ""
+    provider, model = (name if isinstance(name, str) else "" for name in said)
+    if provider in ("", own[0]) and model in ("", own[1]):
+        return "", ""
+    return provider, model
+
+
+def tokens_of(usage: object) -> tuple[int, int]:
+    """Tokens in and out of a ``usage``, whatever is written there: what is no count is 0."""
+    if not isinstance(usage, dict):
+        return 0, 0
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST:
+        return value
+    return 0
