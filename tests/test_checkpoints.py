@@ -803,6 +803,18 @@ def test_overwrite_puts_the_old_one_in_the_trash_once_the_new_is_there(home: Hom
     assert [s["id"] for s in home.json("list")] == [stem]
 
 
+def test_conflict_copies_of_the_replaced_session_go_with_it(home: Home) -> None:
+    """Else ``doctor --fix`` would make it again of what is left."""
+    path = planning(home)
+    name = path.name.replace(".jsonl", ".sync-conflict-20261121-090000-ABCDEFG.jsonl")
+    path.with_name(name).write_bytes(path.read_bytes() + message("only in the copy"))
+    home.output("export", "planning", "-o", "p.yaml")
+    home.output("import", "p.yaml", "--overwrite")
+    home.run("doctor", "--fix")
+    assert [s["name"] for s in home.json("list")] == ["planning"]
+    assert [p.name for p in (home.vault / ".vault-sessions/trash").rglob(name)] == [name]
+
+
 def test_a_dry_run_checks_everything_and_writes_nothing(home: Home) -> None:
     """Also that the name is free."""
     planning(home)

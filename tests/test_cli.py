@@ -550,6 +550,20 @@ def test_edit_says_what_changed(home: Home, body: str, said: str) -> None:
     assert home.output("edit", "one", **editor(home, body)) == f"{said}\n"
 
 
+def test_edit_takes_out_what_was_shown_but_not_what_came_meanwhile(home: Home) -> None:
+    """An editor that saves what it had read overwrites an answer that came in between."""
+    path = write_session(home, "one", message("hello", id="m1"), message("world", id="m2"))
+    home.output("list")
+    home.output("edit", "one", **editor(home, "sed -i 2d $1"))
+    assert home.json("list")[0]["problems"] == 0
+    late = message("late", id="m3").decode().strip()
+    stale = f"cp $1 $1~; echo '{late}' >> $1; {' '.join(home.command('list'))}; cp $1~ $1"
+    home.output("edit", "one", **editor(home, stale))
+    assert home.json("list")[0]["problems"] == 1
+    home.run("doctor", "--fix")
+    assert path.read_bytes() == message("hello", id="m1") + message("late", id="m3")
+
+
 def test_edit_that_breaks_a_line(home: Home) -> None:
     """Which line and why, like a compiler."""
     write_session(home, "one", message("hello", id="m1"), message("world", id="m2"))

@@ -368,6 +368,7 @@ def test_what_is_in_the_trash_can_be_purged(home: Home) -> None:
     assert "There is no session" in home.error("delete", "Plan", "--purge", "--yes")
 
 
+@pytest.mark.slow
 def test_nothing_is_erased_while_the_mirror_is_being_read(home: Home) -> None:
     """A reader holds the mirror's old pages: they would stay. Once it is done, all goes."""
     import sqlite3
@@ -512,3 +513,21 @@ def test_a_deletion_that_stops_leaves_the_others_whole(home: Home) -> None:
         )
     left = set(tree(home.sessions))
     assert {"b.jsonl", "b.meta.json", "c.jsonl", "c.meta.json"} <= left
+
+
+def test_progress_goes_from_nothing_to_all(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the moving and the mirror, never back."""
+    from vault_sessions import Workspace
+
+    for number in range(130):
+        session(home, f"s{number:03}", name=f"n{number}")
+    for name, value in home.environment.items():
+        monkeypatch.setenv(name, value)
+    seen: list[float] = []
+    with Workspace.open(str(home.vault)) as workspace:
+        names = [each.id for each in workspace.list()]
+        workspace.delete(names, progress=lambda done, total: seen.append(done / total))
+        assert workspace.list() == []
+    assert seen[0] == 0
+    assert seen == sorted(seen)
+    assert 0.9 < seen[-1] <= 1

@@ -254,6 +254,13 @@ def test_too_many_sessions_lose_the_oldest_ended_ones(ws: Workspace, home: Home)
     assert {one.session_id for one in ws.trashed()} == {"ours3", "ours4"}
 
 
+def test_no_limit_may_be_said_in_two_ways(ws: Workspace, home: Home) -> None:
+    """In Go 0 is what nobody has set; it costs no session here."""
+    write_session(home, "done", message("hi", created_at=stamp(3)), ended_at=stamp(2))
+    SessionManager(ws, max_sessions=0).create_session()
+    assert len(SessionManager(ws).list_sessions()) == 2
+
+
 # --- projects ------------------------------------------------------------------------------------
 
 
@@ -280,6 +287,17 @@ def test_what_atmos_recorded_belongs_to_its_project(
     chat_session(home, "old", 2, directory=str(repo / "infra"))
     assert len(SessionManager(ws, repo / "infra").list_sessions()) == 1
     assert SessionManager(ws, repo).list_sessions() == []
+
+
+def test_a_folder_whose_name_is_no_utf8_is_a_project_too(ws: Workspace, tmp_path: Path) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.mkdir(folder)
+    manager = SessionManager(ws, folder)
+    made = manager.create_session("x")
+    manager.add_message(made.id, "user", "hi")
+    manager.export_session(made.id, tmp_path / "x.json")
+    copy = SessionManager(ws).import_session(tmp_path / "x.json", name="y", project_path=folder)
+    assert {row.id for row in manager.list_sessions()} == {made.id, copy.id}
 
 
 # --- clean ---------------------------------------------------------------------------------------

@@ -284,16 +284,30 @@ class Keeper:
         except MirrorError as error:
             self._mirror = self._in_memory(str(error))
 
-    def removed(self, paths: Collection[str], *, for_good: bool = False) -> None:
+    def removed(
+        self,
+        paths: Collection[str],
+        *,
+        for_good: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Mirror that we took files away, however many; ``for_good``: so that nothing of them is
-        left in the mirror's file.
+        left in the mirror's file. ``progress(done, total)`` counts sessions.
 
         Raises MirrorBusy for what is to go for good.
         """
 
         def remove() -> None:
             now = self._clock()
-            sync.sync(self._vault, mirror, now, paths, state=self._state, wait_ms=WAIT_MS)
+            sync.sync(
+                self._vault,
+                mirror,
+                now,
+                paths,
+                state=self._state,
+                wait_ms=WAIT_MS,
+                progress=progress,
+            )
 
         try:
             mirror = self._opened()

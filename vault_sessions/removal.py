@@ -109,7 +109,8 @@ def trashed(vault: Vault) -> list[Trashed]:
         for copied, original in _copied(vault, entry, sessions):
             sessions[original] += sessions.pop(copied)
         for session_id, files in sessions.items():
-            found.append(Trashed(entry, session_id, _name(vault, entry, session_id), tuple(files)))
+            name = _name(vault, entry, session_id, files)
+            found.append(Trashed(entry, session_id, name, tuple(files)))
     return found
 
 
@@ -139,9 +140,9 @@ def _share(vault: Vault, entry: trash.Entry, one: str, other: str) -> bool:
     return not mine.isdisjoint(yours)
 
 
-def _name(vault: Vault, entry: trash.Entry, session_id: str) -> str | None:
+def _name(vault: Vault, entry: trash.Entry, session_id: str, files: Collection[str]) -> str | None:
     path = vault.meta(session_id)
-    if path not in entry.files:
+    if path not in files:
         return None
     try:
         return parse_meta(trash.read(vault, entry, path), session_id)[0].name

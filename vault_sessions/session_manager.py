@@ -31,7 +31,7 @@ from vault_sessions.formats.checkpoint import (
 )
 from vault_sessions.formats.ids import name_key
 from vault_sessions.formats.times import parse_time
-from vault_sessions.workspace import Workspace, git_root
+from vault_sessions.workspace import Workspace, git_root, path_text
 
 if TYPE_CHECKING:
     from vault_sessions import model
@@ -230,7 +230,7 @@ class SessionManager:
     A project is a git repository, else a directory. It limits ``list_sessions``,
     ``get_session_by_name``, ``clean_old_sessions``, ``max_sessions`` and what an import may
     replace; an id is good for any session. ``max_sessions``: when one more is created, the oldest
-    ended ones beyond it go to the trash.
+    ended ones beyond it go to the trash; None or 0: no limit.
     """
 
     def __init__(
@@ -272,7 +272,7 @@ class SessionManager:
             "skill": skill,
             "metadata": None if metadata is None else dict(metadata),
         }
-        directory = self._project.directory if self._project is not None else None
+        directory = self._project.path if self._project is not None else None
         made = self._workspace.create_session(fields, directory=directory)
         self._tidy()
         return self._session(made)
@@ -327,7 +327,7 @@ class SessionManager:
         return len(old)
 
     def _tidy(self) -> None:
-        if self._max_sessions is None:
+        if self._max_sessions is None or self._max_sessions <= 0:
             return
         from vault_sessions.rules.retention import too_many
 
@@ -574,16 +574,19 @@ class SessionManager:
 
 
 class _Project(NamedTuple):
-    """Where sessions belong together: in a git work tree, else in a directory."""
+    """Where sessions belong together: in a git work tree, else in a directory. ``directory`` and
+    ``git_root`` as metadata has them, which is UTF-8."""
 
+    path: str
     directory: str
     git_root: str | None
 
     @classmethod
     def of(cls, path: Path) -> _Project:
         """The project that a path is in."""
-        directory = os.path.realpath(os.path.expanduser(os.fspath(path)))
-        return cls(directory, git_root(directory))
+        real = os.path.realpath(os.path.expanduser(os.fspath(path)))
+        root = git_root(real)
+        return cls(real, path_text(real), root and path_text(root))
 
     @property
     def root(self) -> str:

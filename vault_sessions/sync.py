@@ -55,6 +55,7 @@ def sync(
     sure: Collection[str] | None = None,
     state: State | None = None,
     wait_ms: int = 5000,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Changes:
     """Make the mirror what the files say, looking at ``paths`` (from the root) or at all.
 
@@ -73,7 +74,7 @@ def sync(
                     if mirror.file(path) and not os.path.lexists(vault.absolute(path))
                 }
             with mirror.many() if len(wanted) >= MANY else nullcontext():
-                changes = _refresh(vault, mirror, now, wanted - vanished, state)
+                changes = _refresh(vault, mirror, now, wanted - vanished, state, progress=progress)
             return changes._replace(vanished=tuple(sorted(vanished)))
     seen = scan.look(vault)
     digest = seen.digest()
@@ -214,6 +215,7 @@ def _refresh(
     paths: set[str],
     state: State | None,
     written: dict[str, bytes] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Changes:
     """Re-read what these paths belong to and make its rows new, inside a transaction.
 
@@ -234,7 +236,9 @@ def _refresh(
     waited_for = {one.session_id for one in state.losses()} if state is not None else set()
     lost: set[str] = set()
     head = mirror.info("head")
-    for session_id in sorted(sessions):
+    for done, session_id in enumerate(sorted(sessions)):
+        if progress is not None and done % 64 == 0:
+            progress(done, len(sessions))
         if _is_away(vault, mirror, session_id):
             continue
         if session_id not in waited_for and _grown(vault, mirror, now, session_id):

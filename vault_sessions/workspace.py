@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -56,7 +56,7 @@ def _random_bits(count: int) -> int:
     return int.from_bytes(os.urandom((count + 7) // 8)) >> (-count % 8)
 
 
-def _text(path: str) -> str:
+def path_text(path: str) -> str:
     """A path as it is stored: one that is no UTF-8 can't be written as it is."""
     return os.fsencode(path).decode("utf-8", "replace")
 
@@ -247,6 +247,18 @@ class Workspace:
         was_open = guard.settle(self.state, session_id)
         self._keeper.saved(session_id, None, b"")
         return was_open
+
+    def edited(self, session_id: str, shown: Collection[str]) -> None:
+        """Take in a transcript that the owner has edited. Of the messages that were before their
+        eyes none is missing now: they took it out. What came meanwhile may be."""
+        from vault_sessions import guard
+
+        self._keeper.reconcile()
+        for loss in self.state.losses_of(session_id):
+            names = [name for name, _ in loss.lines]
+            if all(name in shown for name in names):
+                guard.settle(self.state, session_id, names)
+        self._keeper.saved(session_id, None, b"")
 
     # --- reading ---
 
@@ -451,7 +463,7 @@ class Workspace:
         wanted = self._meta_fields(fields or {})
         where = self._directory if directory is None else os.path.realpath(directory)
         root = git_root(where)
-        wanted |= {"directory": _text(where), "git_root": root and _text(root)}
+        wanted |= {"directory": path_text(where), "git_root": root and path_text(root)}
         name = wanted.get("name")
         with self.state.lock(NAMES):
             other = self._named(name) if name is not None else None
@@ -652,13 +664,22 @@ class Workspace:
         why: str = "delete",
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Move sessions to the trash. Raises VaultError: one is in use."""
+        """Move sessions to the trash. ``progress(done, total)`` counts the files, and then as much
+        again for the mirror. Raises VaultError: one is in use."""
         from vault_sessions import removal
+
+        def moving(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, 2 * total)
+
+        def mirroring(done: int, total: int) -> None:
+            if progress is not None:
+                progress(total + done, 2 * total)
 
         self._refuse_in_use(session_ids)
         now = self._clock()
-        paths = removal.delete(self.vault, self.state, session_ids, why, now, progress)
-        self._keeper.removed(paths)
+        paths = removal.delete(self.vault, self.state, session_ids, why, now, moving)
+        self._keeper.removed(paths, progress=mirroring)
 
     def purge(self, *session_ids: str) -> None:
         """Erase sessions for good, on this machine. Raises VaultError: one is in use; MirrorError:
@@ -985,7 +1006,7 @@ class Workspace:
 
         root = os.path.realpath(self.vault.root)
         here = git_root(self._directory)
-        return Place(_text(self._directory), here and _text(here), git_root(root))
+        return Place(path_text(self._directory), here and path_text(here), git_root(root))
 
     def _recall(self, question: str, session_id: str | None) -> builtins.list[Hit]:
         """Passages that may answer a question, from memory and from other sessions."""

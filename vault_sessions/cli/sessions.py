@@ -304,9 +304,9 @@ def edit_command(door: Door, session: str, as_json: bool) -> None:
     absolute = workspace.vault.absolute(before.session.path)
     atomic.check_regular(absolute)  # an editor would follow a link out of the vault
     _run_editor(absolute)
-    workspace.sync()
-    after = workspace.show(before.session.id)
     old = {m.id: m.fields for m in before.transcript.messages}
+    workspace.edited(before.session.id, old)
+    after = workspace.show(before.session.id)
     new = {m.id: m.fields for m in after.transcript.messages}
     changed = sum(1 for key in old.keys() & new.keys() if old[key] != new[key])
     added, removed = len(new.keys() - old.keys()), len(old.keys() - new.keys())
