@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from vault_sessions import Workspace, guard
 from vault_sessions.formats.rest import packed, plain_line, unpacked
-from vault_sessions.lifecycle import Conversation
+from vault_sessions.lifecycle.desk import Conversation
 from vault_sessions.model import Loss
 from vault_sessions.rules.missing import Case, Chat, count_missing, decide
 from vault_sessions.state import KEPT_SECONDS, State

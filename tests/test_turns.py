@@ -30,7 +30,8 @@ from vault_sessions.assistant.local import running
 from vault_sessions.assistant.provider import Call, stream
 from vault_sessions.errors import ProviderError, ProviderUnusable, VaultError
 from vault_sessions.formats.times import parse_time
-from vault_sessions.lifecycle import Conversation, Turn
+from vault_sessions.lifecycle.desk import Conversation
+from vault_sessions.lifecycle.turns import Turn
 from vault_sessions.model import Provider
 
 KEY = "sk-the-secret-of-this-test"

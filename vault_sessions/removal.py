@@ -109,8 +109,8 @@ def trashed(vault: Vault) -> list[Trashed]:
         for copied, original in _copied(vault, entry, sessions):
             sessions[original] += sessions.pop(copied)
         for session_id, files in sessions.items():
-            name = _name(vault, entry, session_id, files)
-            found.append(Trashed(entry, session_id, name, tuple(files)))
+            called = _name(vault, entry, session_id, files)
+            found.append(Trashed(entry, session_id, called, tuple(files)))
     return found
 
 

@@ -36,7 +36,8 @@ from vault_sessions.vault import Vault
 if TYPE_CHECKING:
     from vault_sessions.formats.checkpoint import Format
     from vault_sessions.formats.memory import Skill
-    from vault_sessions.lifecycle import Conversation, Desk, Turn
+    from vault_sessions.lifecycle.desk import Conversation, Desk
+    from vault_sessions.lifecycle.turns import Turn
     from vault_sessions.live import Live
     from vault_sessions.removal import Learned, Trashed
     from vault_sessions.repair.doctor import Finding, Fixed
@@ -458,7 +459,7 @@ class Workspace:
     ) -> Session:
         """A session without messages; ``fields`` as in ``change_session``. ``directory``: where it
         belongs; None: where the program runs. Raises NameTaken, VaultError."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import direct
 
         wanted = self._meta_fields(fields or {})
         where = self._directory if directory is None else os.path.realpath(directory)
@@ -469,7 +470,7 @@ class Workspace:
             other = self._named(name) if name is not None else None
             if other is not None:
                 raise NameTaken(f"{name!r} is the name of {other} already (or its id).")
-            session_id = lifecycle.create_session(self._desk(), wanted)
+            session_id = direct.create_session(self._desk(), wanted)
         return self.find(session_id)
 
     def _meta_fields(self, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -488,14 +489,14 @@ class Workspace:
     def add_message(self, given: str, role: str, content: str) -> dict[str, Any]:
         """Append a message that nobody answers; it is on disk when this returns. The line as it
         was written. Raises SessionNotFound, AmbiguousSession, SessionGone, VaultError."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import direct, endings
 
         session = self.find(given)
         desk, is_new = self._desk(), session.message_count == 0
-        line = lifecycle.add_message(desk, session.id, role, content, create=is_new)
+        line = direct.add_message(desk, session.id, role, content, create=is_new)
         if role == "user":
             try:
-                lifecycle.unmark_ending(desk, session.id)
+                endings.unmark_ending(desk, session.id)
             except VaultError as error:
                 self._say(f"Warning: {error}")
         return line
@@ -774,7 +775,7 @@ class Workspace:
     def decide(self, *, new: bool = False) -> Decision:
         """Which session ``chat`` would open here and now, and why. Writes nothing."""
         from vault_sessions.formats.times import parse_time
-        from vault_sessions.lifecycle import candidate
+        from vault_sessions.lifecycle.opening import candidate
         from vault_sessions.rules.resume import decide
 
         now = self._clock()
@@ -842,7 +843,7 @@ class Workspace:
     ) -> Conversation:
         """Open what was decided; nothing is written until something is said, but that a session
         which this one follows is marked as ending."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import endings, opening
 
         self.leave()
         desk = self._desk()
@@ -853,11 +854,11 @@ class Workspace:
             "private": private,
         }
         if decision.session_id is not None:
-            conversation = lifecycle.open_session(desk, decision.session_id, **options)
+            conversation = opening.open_session(desk, decision.session_id, **options)
         else:
-            conversation = lifecycle.open_new(desk, name=decision.name, **options)
+            conversation = opening.open_new(desk, name=decision.name, **options)
         if decision.ends is not None and not private:
-            lifecycle.mark_ending(desk, decision.ends, "new")
+            endings.mark_ending(desk, decision.ends, "new")
         self._conversation = conversation
         return conversation
 
@@ -874,7 +875,7 @@ class Workspace:
 
         Failures of the model are in the Turn; what was said is on disk. Raises VaultError.
         """
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import turns
 
         if session is not None:
             self.leave()
@@ -886,7 +887,7 @@ class Workspace:
             self.begin(self.decide())
         conversation = self._conversation
         assert conversation is not None
-        return lifecycle.take_turn(self._desk(), conversation, text, on_text, on_wait)
+        return turns.take_turn(self._desk(), conversation, text, on_text, on_wait)
 
     def said(self, text: str) -> bool:
         """Was it said in the open conversation in this run? (Then it is on disk.)"""
@@ -896,13 +897,13 @@ class Workspace:
 
     def next_session(self) -> Decision | None:
         """Whether the reset policy wants a new session before the next message."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import changes
         from vault_sessions.rules.resume import Decision, reset_due
 
         conversation = self._conversation
         if conversation is None or conversation.session_id is None or conversation.private:
             return None
-        lifecycle.refresh(self._desk(), conversation)
+        changes.refresh(self._desk(), conversation)
         now = self._clock()
         times = [
             message.created_at
@@ -925,34 +926,34 @@ class Workspace:
 
     def leave(self) -> None:
         """Give the open conversation free; nothing more is written for it."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import desk
 
         if self._conversation is not None:
-            lifecycle.release(self._conversation)
+            desk.release(self._conversation)
             self._conversation = None
 
     def skills(self) -> dict[str, Skill]:
         """The skills there are, by the stem of their file."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import opening
 
-        return lifecycle.list_skills(self._desk())
+        return opening.list_skills(self._desk())
 
     def use_skill(self, name: str) -> None:
         """Use a skill from the next turn on. Raises VaultError when there is no such skill."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import opening
 
-        lifecycle.find_skill(self._desk(), name)
+        opening.find_skill(self._desk(), name)
         if self._conversation is not None:
             self._conversation.skill = name
 
     def use_model(self, provider: str | None, model: str | None) -> None:
         """Use another provider or model from the next turn on. Raises ProviderUnusable."""
-        from vault_sessions import lifecycle
+        from vault_sessions.lifecycle import opening
 
         if self._conversation is None:
             return
         if provider is not None:
-            lifecycle.check_provider(self.settings, provider)
+            opening.check_provider(self.settings, provider)
             if provider != self._conversation.provider:
                 self._conversation.model = None
             self._conversation.provider = provider
@@ -983,7 +984,7 @@ class Workspace:
         ]
 
     def _desk(self) -> Desk:
-        from vault_sessions.lifecycle import Desk
+        from vault_sessions.lifecycle.desk import Desk
 
         return Desk(
             self.vault,

@@ -31,7 +31,8 @@ from vault_sessions.errors import VaultSessionsError
 from vault_sessions.formats.display import safe, safe_line
 
 if TYPE_CHECKING:
-    from vault_sessions.lifecycle import Conversation, Turn
+    from vault_sessions.lifecycle.desk import Conversation
+    from vault_sessions.lifecycle.turns import Turn
     from vault_sessions.rules.resume import Decision
     from vault_sessions.workspace import Workspace
 

@@ -11,7 +11,8 @@ from vault_sessions.cli.stream import Stream
 from vault_sessions.formats.display import safe_line
 
 if TYPE_CHECKING:
-    from vault_sessions.lifecycle import Conversation, Turn
+    from vault_sessions.lifecycle.desk import Conversation
+    from vault_sessions.lifecycle.turns import Turn
     from vault_sessions.rules.resume import Decision
     from vault_sessions.workspace import Workspace
 

@@ -1,0 +1,118 @@
+"""What a conversation is, and what it works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from vault_sessions import vault as vaults
+from vault_sessions.atomic import Appended
+from vault_sessions.config import Settings
+from vault_sessions.errors import (
+    VaultError,
+)
+from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.transcript import parse
+from vault_sessions.model import Hit, Message, Meta
+from vault_sessions.rules.resume import Place
+from vault_sessions.state import Lease, State
+from vault_sessions.vault import Vault
+
+
+class Saved(NamedTuple):
+    """Something that was written: a line of a session, or (``where`` None) its metadata."""
+
+    session_id: str
+    where: Appended | None = None
+    line: bytes = b""
+
+
+class Desk(NamedTuple):
+    """What a conversation works with: the vault, this machine's state, clock, chance and ears.
+
+    ``recall(question, session_id)`` finds passages outside that session; ``named(name)`` the id of
+    the session that has that name now; ``saved`` hears of every write; ``ask`` puts a question to
+    the person (yes, where there is none); ``invocation_id`` names this run of the program.
+    """
+
+    vault: Vault
+    state: State
+    settings: Settings
+    place: Place
+    environment: dict[str, str]
+    invocation_id: str
+    now: Callable[[], datetime]
+    random: Callable[[int], int]
+    recall: Callable[[str, str | None], list[Hit]]
+    named: Callable[[str], str | None]
+    saved: Callable[[Saved], None]
+    ask: Callable[[str], bool]
+    user_skills: str
+
+
+@dataclass
+class Conversation:
+    """An open conversation. ``session_id`` None: nothing has been said yet, no file is there.
+
+    ``messages`` as last read or written; ``seen`` is the file's state at that time. ``own``: the
+    ids of what was said here, ``newest`` the last of them; ``put_back``: those of what was put
+    back, which is done once.
+    """
+
+    provider: str
+    session_id: str | None = None
+    name: str | None = None
+    model: str | None = None
+    skill: str | None = None
+    private: bool = False
+    opened_at: datetime | None = None
+    meta: Meta = field(default_factory=Meta)
+    messages: list[Message] = field(default_factory=list)
+    seen: os.stat_result | None = None
+    lease: Lease | None = None
+    switched: bool = False
+    own: set[str] = field(default_factory=set)
+    newest: str | None = None
+    put_back: set[str] = field(default_factory=set)
+    notices: list[str] = field(default_factory=list)
+
+
+def release(conversation: Conversation) -> None:
+    """Give the session free for others."""
+    if conversation.lease is not None:
+        conversation.lease.release()
+        conversation.lease = None
+
+
+def begin_again(conversation: Conversation) -> None:
+    """The transcript is gone: it is not made again; the chat goes on in a new session."""
+    conversation.notices.append(
+        f"The file of session {conversation.session_id} is gone; going on in a new session."
+    )
+    release(conversation)
+    conversation.session_id = None
+    conversation.name = None
+    conversation.meta = Meta()
+    conversation.messages = []
+    conversation.seen = None
+
+
+def read(desk: Desk, conversation: Conversation) -> bytes | None:
+    """Read both files; the transcript's bytes, None where there is none."""
+    session_id = conversation.session_id or ""
+    data = None
+    try:
+        data, conversation.seen = vaults.read_transcript(desk.vault, session_id)
+        conversation.messages = list(parse(data).messages)
+    except FileNotFoundError:
+        conversation.seen, conversation.messages = None, []
+    try:
+        meta = vaults.read_meta(desk.vault, session_id)
+        conversation.meta = parse_meta(meta, session_id)[0] if meta is not None else Meta()
+    except VaultError as error:  # no obstacle: everything is derived
+        conversation.meta = Meta()
+        conversation.notices.append(str(error))
+    return data
