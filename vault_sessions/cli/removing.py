@@ -104,6 +104,8 @@ def delete_command(
         door.note("Copies in backups, in git's history and on other machines are not reached.")
     else:
         door.note("It comes back with: vault-sessions restore " + [*found][-1])
+        if any(one.summaries or one.bullets for one in learned.values()):
+            door.note("What memory had from it is in the trash too, but not brought back by that.")
 
 
 def _found(workspace: Workspace, given: str, *, in_trash: bool) -> tuple[str, str]:
