@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from vault_sessions import Workspace, folders, sync
+from vault_sessions import Workspace, folders, removal, sync
 from vault_sessions.formats.fulltext import question_query, search_query
 from vault_sessions.formats.times import format_time
 from vault_sessions.mirror import queries, store
@@ -424,6 +424,76 @@ def against_ripgrep(bench: Bench) -> list[Row]:
 # --- all of it -----------------------------------------------------------------------------------
 
 
+# --- to files and away ---------------------------------------------------------------------------
+
+
+def travel(bench: Bench) -> list[Row]:
+    """Export and import of a session of 2,000 messages as JSON."""
+    source = write_session(bench.small, "bench-travel", 2000)
+    file, bare = bench.work / "travel.json", bench.work / "travel.raw"
+    with Workspace.open(bench.small) as workspace:
+        workspace.sync()
+
+        def export() -> None:
+            workspace.export_session("bench-travel", str(file), force=True)
+
+        def export_floor() -> None:
+            lines = source.read_bytes().splitlines()
+            write_durably(bare, orjson.dumps([orjson.loads(line) for line in lines]))
+
+        ours, floor = alternate(max(5, bench.runs), export, export_floor)
+        rows = [by_ratio("export, 2,000 messages / read, dumps", ours * MS, floor * MS, 3)]
+        data = source.read_bytes()
+        copies = source.parent
+        number = 0
+
+        def bring() -> None:
+            nonlocal number
+            number += 1
+            workspace.import_checkpoint(str(file), name=f"travelled {number}")
+
+        def bring_floor() -> None:
+            write_durably(copies / f"bench-raw-{number}.jsonl", data)
+            workspace.sync()
+
+        ours, floor = alternate(max(5, bench.runs), bring, bring_floor)
+    return [*rows, by_ratio("import of it / write, sync", ours * MS, floor * MS, 3)]
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write and fsync."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def clean(bench: Bench) -> Row:
+    """Half of all sessions to the trash, against the renames alone and the mirror's transaction."""
+    with Workspace.open(bench.root) as workspace:
+        go = [session.id for session in workspace.list()[1::2]]
+        now = datetime.now(UTC)
+        paths: list[str] = []
+        moving = seconds(
+            lambda: paths.extend(removal.delete(workspace.vault, workspace.state, go, "bench", now))
+        )
+        known = known_mirror(bench.root)
+        mirror = seconds(lambda: sync.sync(workspace.vault, known, now, paths))
+        known.close()
+    here, there = bench.work / "from", bench.work / "to"
+    for folder in (here, there):
+        folder.mkdir()
+    for number in range(len(paths)):
+        (here / str(number)).touch()
+
+    def renames() -> None:
+        for number in range(len(paths)):
+            (here / str(number)).rename(there / str(number))
+
+    floor = seconds(renames) + mirror
+    return by_ratio(f"clean of {len(go):,} sessions", moving + mirror, floor, 2, "s")
+
+
 def make_vault(folder: Path, sessions: int) -> Path:
     """A generated vault, and its queries beside it."""
     queries = folder.with_name(folder.name + ".queries.json")
@@ -437,7 +507,8 @@ def measure(bench: Bench, hundred: Path) -> list[Row]:
     """Every row of the table. What writes to the vault comes last."""
     rows = [full_rebuild(bench), mirror_size(bench), start(bench)]
     rows += [*commands(bench, hundred), *searches(bench), *against_ripgrep(bench)]
-    return [*rows, *appends(bench), grown(bench), durable_append(bench)]
+    rows += [*appends(bench), grown(bench), durable_append(bench)]
+    return [*rows, *travel(bench), clean(bench)]
 
 
 def machine() -> dict[str, str]:
@@ -524,8 +595,8 @@ def main() -> int:
     given = options()
     with tempfile.TemporaryDirectory(prefix="vault-bench-") as folder:
         bench, hundred = prepare(given, Path(folder))
-        rows = measure(bench, hundred)
         sessions = len(transcripts(bench.root))
+        rows = measure(bench, hundred)
     described = machine()
     print(table(rows))
     print("\n" + "; ".join(f"{key}: {value}" for key, value in described.items()))
