@@ -49,9 +49,6 @@ from vault_sessions.formats.transcript import (
 from vault_sessions.mirror.schema import TOKENIZER
 from vault_sessions.model import ROLES, Meta, Transcript
 
-settings.register_profile("moderate", deadline=None)  # a slow machine is no failure
-settings.load_profile("moderate")
-
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
 ANY_TEXT = st.text(max_size=200)
 SCALARS = st.one_of(

@@ -217,6 +217,8 @@ class Workspace:
         seen = scan.look(self.vault)
         changes = self._keeper.reconcile()
         whole = changes is not None and changes.halted is None
+        if not whole:
+            self._say("Warning: the mirror could not be compared with the files just now.")
 
         def ask(mirror: Mirror) -> builtins.list[Finding]:
             compared = mirror if whole else None
@@ -356,10 +358,12 @@ class Workspace:
         losses = guard.open_losses(self.vault, self.state, session.id)
         found = sync.with_losses(found, losses)
         active = frozenset(message.id for message in active_branch(found.transcript.messages))
-        # the activity in the list leaves out stamps in the future; the row keeps it so
-        row = found.session._replace(updated_at=session.updated_at)
         meta_path = self.vault.meta(session.id)
         twice = [p for p in self._keeper.ask(queries.name_twice) if p[0] == meta_path]
+        # the activity in the list leaves out stamps in the future; the row keeps it so
+        row = found.session._replace(
+            updated_at=session.updated_at, problems=found.session.problems + len(twice)
+        )
         return Shown(row, found.transcript, found.meta, (*found.problems, *twice), active)
 
     def meta(self, session_id: str) -> Meta:

@@ -36,9 +36,15 @@ _SORTS = {
 }
 
 
+_PROBLEMS = """s.problems + (s.name_key IS NOT NULL AND EXISTS(
+  SELECT 1 FROM sessions o WHERE o.name_key = s.name_key AND o.session <> s.session))"""
+
+
 def _columns(activity: str) -> str:
+    """A session's row; that another has its name too is no file's fault, but counts."""
+    special = {"updated_at": activity, "problems": _PROBLEMS}
     return ", ".join(
-        f"{activity} AS updated_at" if column == "updated_at" else f"s.{column}"
+        f"{special[column]} AS {column}" if column in special else f"s.{column}"
         for column in Session._fields
     )
 
