@@ -274,6 +274,13 @@ def _read_session(vault: Vault, now: datetime, session_id: str) -> Found | None:
 
 def _put(vault: Vault, mirror: Mirror, session_id: str, found: Found | None) -> None:
     """Make a session's rows what was found; None: it is gone."""
+    if found is not None and _is_unreadable(found) and mirror.message_ids(session_id):
+        # that may pass, and without its rows nobody would miss what is overwritten meanwhile
+        path = found.session.path
+        if (known := mirror.file(path)) is not None:
+            mirror.put_file(known._replace(unsure=True))
+        mirror.put_problems(path, [p for where, p in found.problems if where == path])
+        return
     there = {one.path for one in found.files} if found else set()
     absent = [path for path in scan.session_paths(vault, session_id) if path not in there]
     mirror.forget_files(absent)
@@ -287,6 +294,12 @@ def _put(vault: Vault, mirror: Mirror, session_id: str, found: Found | None) -> 
                 mirror.put_file(one)
         for path in scan.session_paths(vault, session_id):
             mirror.put_problems(path, [p for where, p in found.problems if where == path])
+
+
+def _is_unreadable(found: Found) -> bool:
+    """Is there a transcript that can't be read just now (a disk's error, a missing permission)?"""
+    state = next((one for one in found.files if one.path == found.session.path), None)
+    return found.data is None and state is not None and state.unsure
 
 
 def _guard_session(
