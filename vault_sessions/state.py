@@ -198,20 +198,25 @@ class State:
             names = atomic.names_in(os.path.join(self.folder, "kept"))
         except OSError:
             return []
-        found = [
-            loss
-            for name in names
-            if name.endswith(".json")
-            for loss in self.losses_of(name.removesuffix(".json"))
-        ]
+        found: list[Loss] = []
+        for name in names:
+            if name.endswith(".json"):
+                with suppress(VaultError):
+                    found += self.losses_of(name.removesuffix(".json"))
         return sorted(found, key=lambda loss: (loss.at, loss.session_id))
 
     def losses_of(self, session_id: str) -> list[Loss]:
-        """What is kept of one session and not settled, the oldest first."""
+        """What is kept of one session and not settled, the oldest first. Raises VaultError when
+        that can't be read: it must not be taken for nothing."""
+        path = self._path("kept", f"{session_id}.json")
         try:
-            kept = orjson.loads(atomic.read_file(self._path("kept", f"{session_id}.json"))[0])
+            kept = orjson.loads(atomic.read_file(path)[0])
             return [_loss(session_id, loss) for loss in kept]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise VaultError(f"{path}: {error.strerror}.") from error
+        except (ValueError, KeyError, TypeError, AttributeError):
             return []
 
     def put_losses(self, session_id: str, losses: list[Loss]) -> None:
