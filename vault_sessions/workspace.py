@@ -26,6 +26,7 @@ from vault_sessions.errors import (
 )
 from vault_sessions.formats.fulltext import question_query, search_query
 from vault_sessions.formats.ids import clean_name, name_key, uuid7
+from vault_sessions.formats.session import SOON
 from vault_sessions.keeper import Keeper
 from vault_sessions.mirror import queries
 from vault_sessions.mirror.store import Mirror
@@ -914,7 +915,7 @@ class Workspace:
             for message in conversation.messages
             if message.role in ("user", "assistant") and message.created_at is not None
         ]
-        known = [at for at in times if at <= now + queries.TOLERANCE]
+        known = [at for at in times if at <= now + SOON]
         last = max([*known, *([conversation.opened_at] if conversation.opened_at else [])])
         reason = reset_due(last, self._resume_rules(), now)
         return Decision("new", None, reason) if reason else None

@@ -17,7 +17,7 @@ import orjson
 
 from vault_sessions.formats.merge import LONG_AGO, Merged
 from vault_sessions.formats.merge_order import merged_order, three_way
-from vault_sessions.formats.meta import BOM, VERSION
+from vault_sessions.formats.meta import BOM, ENDING, VERSION
 from vault_sessions.formats.times import parse_time
 
 _Members = dict[str, str]
@@ -27,7 +27,6 @@ _Both = Callable[[str, str, str, str], str]
 """Decides between two changed values: the layout's indent, base, ours, theirs; absent is empty."""
 
 _TOPIC = ("topic", "topic_source")
-_ENDING = ("ending", "ended_at", "end_reason", "duration_seconds")
 _SOURCES = ("fallback", "import", "generated", "user")
 _SPACE = " \t\r\n"
 
@@ -78,7 +77,7 @@ def _still_ended(members: _Members, last_activity: datetime | None) -> _Members:
     ended_at = parse_time(_value(members.get("ended_at", "")))
     if last_activity is None or ended_at is None or ended_at >= last_activity:
         return members
-    gone = ("ended_at", "end_reason", "duration_seconds")
+    gone = ENDING[1:]
     return {key: raw for key, raw in members.items() if key not in gone}
 
 
@@ -90,7 +89,7 @@ def _equal(one: _Members, other: _Members) -> bool:
 def _merged_members(base: _Members, ours: _Members, theirs: _Members) -> _Members:
     """The whole object: first what goes together, then key by key."""
     together: _Members = {}
-    for keys, strength in ((_TOPIC, _topic_strength), (_ENDING, _ending_strength)):
+    for keys, strength in ((_TOPIC, _topic_strength), (ENDING, _ending_strength)):
         was, mine, yours = (
             tuple(side.get(key, "") for key in keys) for side in (base, ours, theirs)
         )

@@ -17,6 +17,8 @@ from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.model import Compaction, ContextItem, Ending, Meta, Problem, problem
 
 BOM = b"\xef\xbb\xbf"
+ENDING = ("ending", "ended_at", "end_reason", "duration_seconds")
+"""The marks of an ending: they go when the session goes on."""
 VERSION = 1
 
 _TEXTS = (

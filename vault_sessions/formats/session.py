@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vault_sessions.formats.ids import started_at
 from vault_sessions.formats.times import format_time
-from vault_sessions.formats.transcript import active_branch
+from vault_sessions.formats.transcript import active_branch, parse
 from vault_sessions.model import Meta, Session, Transcript
+
+SOON = timedelta(minutes=5)
+"""Stamps further in the future than this are ignored."""
 
 
 def describe(
@@ -75,3 +78,13 @@ def _last_answer(transcript: Transcript) -> tuple[str | None, str | None]:
 def _text(value: object) -> str | None:
     """A text or a whole number as text; None for anything else."""
     return str(value) if isinstance(value, str | int) else None
+
+
+def last_activity(data: bytes, now: datetime) -> datetime | None:
+    """The newest time of a user or assistant message in a transcript that is not in the future."""
+    times = (
+        message.created_at
+        for message in parse(data).messages
+        if message.created_at is not None and message.role in ("user", "assistant")
+    )
+    return max((at for at in times if at - now <= SOON), default=None)

@@ -10,9 +10,7 @@ from typing import NamedTuple
 from vault_sessions import guard
 from vault_sessions import vault as vaults
 from vault_sessions.atomic import same_state
-from vault_sessions.errors import (
-    VaultError,
-)
+from vault_sessions.errors import VaultError
 from vault_sessions.formats.transcript import message_line
 from vault_sessions.lifecycle.desk import Conversation, Desk, Saved, begin_again, read
 from vault_sessions.model import Message
@@ -146,7 +144,8 @@ def _guard(
     names = [message.id for message in gone]
     lines = [(message.id, message_line(message.fields).rstrip()) for message in gone]
     desk.saved(Saved(session_id))  # the mirror knows the lines of others as they were written
-    left = [message for message in before if message.id not in names]
+    missing_now = set(names)
+    left = [message for message in before if message.id not in missing_now]
     ids = [*(message.id for message in left), *names]
     now = [m for m in conversation.messages if m.id != conversation.newest]
     only_end = [(m.id, m.fields) for m in now] == [(m.id, m.fields) for m in left]

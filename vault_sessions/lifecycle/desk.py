@@ -11,9 +11,7 @@ from typing import NamedTuple
 from vault_sessions import vault as vaults
 from vault_sessions.atomic import Appended
 from vault_sessions.config import Settings
-from vault_sessions.errors import (
-    VaultError,
-)
+from vault_sessions.errors import VaultError
 from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.transcript import parse
 from vault_sessions.model import Hit, Message, Meta

@@ -6,9 +6,7 @@ import os
 from typing import Any
 
 from vault_sessions import vault as vaults
-from vault_sessions.errors import (
-    SessionGone,
-)
+from vault_sessions.errors import SessionGone
 from vault_sessions.formats.ids import new_session_id, uuid7
 from vault_sessions.formats.times import format_time
 from vault_sessions.lifecycle.changes import comes_back

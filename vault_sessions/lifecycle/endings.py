@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vault_sessions import vault as vaults
-from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.meta import ENDING, parse_meta
 from vault_sessions.formats.session import describe
 from vault_sessions.formats.times import format_time
 from vault_sessions.formats.transcript import parse
@@ -25,9 +25,10 @@ def mark_ending(desk: Desk, session_id: str, reason: str) -> None:
         meta = parse_meta(data, session_id)[0] if data is not None else Meta()
         if meta.ending is not None or _has_ended(desk, session_id, meta):
             return
-        changes: dict[str, Any] = {"ending": {"reason": reason, "at": format_time(desk.now())}}
-        if meta.ended_at is not None:  # it went on after that
-            changes |= dict.fromkeys(("ended_at", "end_reason", "duration_seconds"))
+        mark = {"reason": reason, "at": format_time(desk.now())}
+        # an older end, after which it went on, is none
+        changes: dict[str, Any] = dict.fromkeys(ENDING) if meta.ended_at is not None else {}
+        changes["ending"] = mark
         vaults.change_meta(desk.vault, session_id, changes)
     desk.saved(Saved(session_id))
 
@@ -50,6 +51,5 @@ def unmark_ending(desk: Desk, session_id: str) -> None:
         meta = parse_meta(data, session_id)[0] if data is not None else Meta()
         if meta.ended_at is None and meta.ending is None:
             return
-        marks = ("ending", "ended_at", "end_reason", "duration_seconds")
-        vaults.change_meta(desk.vault, session_id, dict.fromkeys(marks))
+        vaults.change_meta(desk.vault, session_id, dict.fromkeys(ENDING))
     desk.saved(Saved(session_id))

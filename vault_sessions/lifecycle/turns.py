@@ -14,7 +14,7 @@ from vault_sessions.errors import (
     VaultError,
 )
 from vault_sessions.formats.ids import new_session_id, uuid7
-from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.meta import ENDING, parse_meta
 from vault_sessions.formats.times import format_time
 from vault_sessions.lifecycle.answers import answer
 from vault_sessions.lifecycle.changes import comes_back, look_again, refresh, reread
@@ -202,7 +202,7 @@ def _write_meta(desk: Desk, conversation: Conversation, now: datetime, fresh: bo
         changes = {k: v for k, v in changes.items() if v is not None or k == "name"}
     else:
         if meta.ended_at is not None or meta.ending is not None:
-            changes = dict.fromkeys(("ending", "ended_at", "end_reason", "duration_seconds"))
+            changes = dict.fromkeys(ENDING)
         if conversation.skill not in (None, meta.skill):
             changes["skill"] = conversation.skill
         now_used = (conversation.provider, conversation.model)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vault_sessions.formats.fulltext import Query, cut_snippet
 from vault_sessions.formats.ids import name_key
 from vault_sessions.formats.names import META, TRANSCRIPT
+from vault_sessions.formats.session import SOON
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.mirror.store import Mirror, place_of, time_of
 from vault_sessions.model import Hit, Problem, Session, problem
@@ -20,9 +21,6 @@ COMMON = 10_000
 
 POOL = 200
 """Of a question's matches so many of the best say which sessions are about it."""
-
-TOLERANCE = timedelta(minutes=5)
-"""Stamps further in the future than this are ignored (docs/policies: last activity)."""
 
 _ACTIVITY = """CASE WHEN s.updated_at <= :limit THEN s.updated_at ELSE coalesce(
   (SELECT max(m.created_at) FROM messages m WHERE m.session = s.session
@@ -50,7 +48,7 @@ def _columns(activity: str) -> str:
 
 
 def _limit(now: datetime) -> str:
-    return format_time(now + TOLERANCE)
+    return format_time(now + SOON)
 
 
 def list_sessions(

@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -29,11 +29,11 @@ from vault_sessions.formats.merge_memory import MARK, merge_bullets
 from vault_sessions.formats.merge_meta import merge_meta
 from vault_sessions.formats.meta import UnreadableMeta, changed_meta, parse_meta
 from vault_sessions.formats.names import META, TRANSCRIPT, session_of
-from vault_sessions.formats.transcript import BOM, parse
+from vault_sessions.formats.session import last_activity
+from vault_sessions.formats.transcript import BOM
 from vault_sessions.state import MEMORY, State
 from vault_sessions.vault import Vault, trash
 
-_SOON = timedelta(minutes=5)
 _TRIES = 20
 _GAVE_WAY = "a summary that nobody had edited gave way to one that was edited, or a later one"
 
@@ -265,7 +265,7 @@ def _is_object(text: bytes) -> bool:
 
 def _how_meta(vault: Vault, session_id: str, now: datetime) -> _How:
     try:
-        activity = _last_activity(vaults.read_transcript(vault, session_id)[0], now)
+        activity = last_activity(vaults.read_transcript(vault, session_id)[0], now)
     except (FileNotFoundError, VaultError):
         activity = None
 
@@ -294,16 +294,6 @@ def _value(data: bytes) -> Any:
         return orjson.loads(data.removeprefix(BOM))
     except ValueError:
         return data
-
-
-def _last_activity(data: bytes, now: datetime) -> datetime | None:
-    """The newest time of a user or assistant message that is not in the future."""
-    times = (
-        message.created_at
-        for message in parse(data).messages
-        if message.created_at is not None and message.role in ("user", "assistant")
-    )
-    return max((at for at in times if at - now <= _SOON), default=None)
 
 
 def _words(data: bytes) -> Counter[tuple[bytes, ...]]:

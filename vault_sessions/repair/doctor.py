@@ -24,6 +24,7 @@ from vault_sessions.formats.ids import is_session_id, name_key
 from vault_sessions.formats.mend import Mended
 from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.names import META, TRANSCRIPT
+from vault_sessions.formats.session import last_activity
 from vault_sessions.formats.transcript import parse
 from vault_sessions.mirror import compare
 from vault_sessions.mirror.store import Mirror
@@ -416,7 +417,7 @@ def _mend_session(
                 saved(session_id)
     meta = _bytes(vault, meta_path)
     if meta and parse_meta(meta, session_id)[1]:
-        activity = _last_activity(data or b"", now)
+        activity = last_activity(data or b"", now)
 
         def fix(before: bytes) -> Mended:
             return fixes.mend_meta(before, session_id, activity)
@@ -432,15 +433,6 @@ def _bytes(vault: Vault, path: str) -> bytes | None:
         return None if scan.is_away(vault, path) else atomic.read_file(vault.absolute(path))[0]
     except OSError:
         return None
-
-
-def _last_activity(data: bytes, now: datetime) -> datetime | None:
-    times = (
-        message.created_at
-        for message in parse(data).messages
-        if message.created_at is not None and message.role in ("user", "assistant")
-    )
-    return max((at for at in times if at - now <= timedelta(minutes=5)), default=None)
 
 
 def _mend_memory(vault: Vault, state: State, path: str, now: datetime) -> Iterator[Fixed]:
