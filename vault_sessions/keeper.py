@@ -284,20 +284,21 @@ class Keeper:
         except MirrorError as error:
             self._mirror = self._in_memory(str(error))
 
-    def removed(
+    def changed(
         self,
         paths: Collection[str],
         *,
         for_good: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Mirror that we took files away, however many; ``for_good``: so that nothing of them is
-        left in the mirror's file. ``progress(done, total)`` counts sessions.
+        """Mirror these files, which we wrote or took away, however many; ``for_good``: so that
+        nothing of what is gone is left in the mirror's file. ``progress(done, total)`` counts
+        sessions.
 
         Raises MirrorBusy for what is to go for good.
         """
 
-        def remove() -> None:
+        def mirror_them() -> None:
             now = self._clock()
             sync.sync(
                 self._vault,
@@ -312,9 +313,9 @@ class Keeper:
         try:
             mirror = self._opened()
             if for_good:
-                mirror.scrub(remove)
+                mirror.scrub(mirror_them)
             else:
-                remove()
+                mirror_them()
         except MirrorBusy:
             if for_good:
                 raise
@@ -346,7 +347,7 @@ class Keeper:
         version = mirror.version()
         paths = erase_files()
         # another may have read the files again before they were gone
-        self.removed(paths, for_good=mirror.version() != version)
+        self.changed(paths, for_good=mirror.version() != version)
 
     # --- making it anew ---
 

@@ -139,6 +139,53 @@ class Ending(NamedTuple):
     at: str
 
 
+class Candidate(NamedTuple):
+    """Something that a message of the user says, not yet in memory.
+
+    ``quote`` stands in that message; ``replaces`` is the entry of memory that it puts another
+    value to, word for word, where that is known.
+    """
+
+    section: str
+    text: str
+    message_id: str
+    quote: str
+    replaces: str | None = None
+
+
+class Change(NamedTuple):
+    """A line of ``changes.jsonl``: an edit that we made to memory. ``at`` is RFC 3339 text.
+
+    ``old`` None: something new; ``new`` None: something taken out; ``by``: model, user or doctor;
+    ``undoes``: the id of the change that it takes back.
+    """
+
+    id: str
+    at: str
+    file: str
+    section: str | None
+    old: str | None
+    new: str | None
+    session_id: str | None = None
+    message_id: str | None = None
+    by: str = "model"
+    undoes: str | None = None
+
+
+class Proposal(NamedTuple):
+    """A change of memory that the owner is asked about: ``old`` None adds, ``new`` None takes out.
+
+    ``file``: ``facts.md`` or ``user.md``; ``section``: the heading it stands or goes under.
+    """
+
+    file: str
+    section: str | None
+    old: str | None
+    new: str | None
+    session_id: str | None = None
+    message_id: str | None = None
+
+
 class Meta(NamedTuple):
     """What ``<id>.meta.json`` says; every field that is absent or unusable is None or empty.
 
@@ -155,6 +202,8 @@ class Meta(NamedTuple):
     ended_at: datetime | None = None
     end_reason: str | None = None
     duration_seconds: float | None = None
+    learned_through: str | None = None
+    pending_facts: tuple[Candidate, ...] = ()
     provider: str | None = None
     model: str | None = None
     skill: str | None = None

@@ -30,7 +30,7 @@ from vault_sessions.formats.session import SOON
 from vault_sessions.keeper import Keeper
 from vault_sessions.mirror import queries
 from vault_sessions.mirror.store import Mirror
-from vault_sessions.model import LOCAL, Hit, Meta, Problem, Session, Transcript
+from vault_sessions.model import LOCAL, Hit, Meta, Problem, Proposal, Session, Transcript
 from vault_sessions.state import NAMES, State
 from vault_sessions.vault import Vault
 
@@ -82,6 +82,11 @@ def _yes(question: str) -> bool:
     return True
 
 
+def _unasked(proposal: Proposal) -> str | None:
+    """Nobody is there to be asked, so memory is not changed."""
+    return None
+
+
 class Shown(NamedTuple):
     """One session, read from its files: its row, its messages and what is wrong in them.
 
@@ -105,6 +110,7 @@ class Workspace:
         *,
         say: Callable[[str], None] = _quiet,
         ask: Callable[[str], bool] = _yes,
+        confirm: Callable[[Proposal], str | None] = _unasked,
         clock: Callable[[], datetime] = _utc_now,
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
@@ -114,6 +120,7 @@ class Workspace:
         self.state = State(folders.vault_folder("state", vault.root))
         self._say = say
         self._ask = ask
+        self._confirm = confirm
         self._clock = clock
         self._environment = dict(os.environ if environment is None else environment)
         self._directory = os.path.realpath(directory or os.getcwd())
@@ -129,6 +136,7 @@ class Workspace:
         flags: Mapping[str, str] | None = None,
         say: Callable[[str], None] = _quiet,
         ask: Callable[[str], bool] = _yes,
+        confirm: Callable[[Proposal], str | None] = _unasked,
         clock: Callable[[], datetime] = _utc_now,
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
@@ -137,7 +145,8 @@ class Workspace:
         else the one that the settings name.
 
         ``flags`` are settings by key that win over all others; ``say`` gets notices for a person,
-        ``ask`` a question whose answer is yes or no.
+        ``ask`` a question whose answer is yes or no, ``confirm`` a change of memory to be
+        confirmed: it returns the text to save, None for no.
         Raises VaultError, ConfigError.
         """
         env = dict(os.environ if environment is None else environment)
@@ -164,7 +173,14 @@ class Workspace:
             say(f"Warning: {warning}")
         vault = vaults.open_vault(root, settings.folder)
         return cls(
-            vault, settings, say=say, ask=ask, clock=clock, environment=env, directory=directory
+            vault,
+            settings,
+            say=say,
+            ask=ask,
+            confirm=confirm,
+            clock=clock,
+            environment=env,
+            directory=directory,
         )
 
     def __enter__(self) -> Workspace:
@@ -613,7 +629,7 @@ class Workspace:
             self._keeper.saved(done.session_id, None, b"")
             if done.replaced is not None:
                 gone = self.vault.transcript(done.replaced), self.vault.meta(done.replaced)
-                self._keeper.removed(gone)
+                self._keeper.changed(gone)
         return done
 
     def import_store(
@@ -685,7 +701,7 @@ class Workspace:
         self._refuse_in_use(session_ids)
         now = self._clock()
         paths = removal.delete(self.vault, self.state, session_ids, why, now, moving)
-        self._keeper.removed(paths, progress=mirroring)
+        self._keeper.changed(paths, progress=mirroring)
 
     def purge(self, *session_ids: str) -> None:
         """Erase sessions for good, on this machine. Raises VaultError: one is in use; MirrorError:
@@ -724,7 +740,7 @@ class Workspace:
         paths = removal.unlearn(
             self.vault, self.state, session_id, found, why, now, for_good=for_good
         )
-        self._keeper.removed(paths, for_good=for_good)
+        self._keeper.changed(paths, for_good=for_good)
 
     def trashed(self) -> builtins.list[Trashed]:
         """The sessions in the trash, the latest first."""
@@ -753,7 +769,7 @@ class Workspace:
         with self.state.lock(NAMES):
             taken = self._named(name) if name is not None else None
             removal.restore(self.vault, self.state, parts)
-            self._keeper.removed([path for part in parts for path in part.files])
+            self._keeper.changed([path for part in parts for path in part.files])
             if taken is not None and name is not None:
                 self._change_meta(one.session_id, {"name": self._free_name(name)})
         return self.find(one.session_id)
@@ -1005,6 +1021,9 @@ class Workspace:
             lambda saved: self._keeper.saved(*saved),
             self._ask,
             os.path.join(folders.user_folder("config"), "skills"),
+            self._keeper.changed,
+            self._confirm,
+            self._say,
         )
 
     def _place(self) -> Any:

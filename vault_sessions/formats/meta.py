@@ -14,7 +14,15 @@ import orjson
 
 from vault_sessions.formats.ids import clean_name
 from vault_sessions.formats.times import format_time, parse_time
-from vault_sessions.model import Compaction, ContextItem, Ending, Meta, Problem, problem
+from vault_sessions.model import (
+    Candidate,
+    Compaction,
+    ContextItem,
+    Ending,
+    Meta,
+    Problem,
+    problem,
+)
 
 BOM = b"\xef\xbb\xbf"
 ENDING = ("ending", "ended_at", "end_reason", "duration_seconds")
@@ -23,7 +31,7 @@ VERSION = 1
 
 _TEXTS = (
     *("topic", "topic_source", "provider", "model", "skill"),
-    *("directory", "git_root", "end_reason", "summary_file"),
+    *("directory", "git_root", "end_reason", "learned_through", "summary_file"),
 )
 _TIMES = ("created_at", "ended_at")
 
@@ -97,6 +105,8 @@ def _read_objects(fields: dict[str, Any], values: dict[str, Any], problems: list
             problems.append(_wrong("duration_seconds", "a number"))
     if fields.get("compactions"):
         values["compactions"] = tuple(_read_compactions(fields["compactions"], problems))
+    if fields.get("pending_facts"):
+        values["pending_facts"] = tuple(_read_candidates(fields["pending_facts"], problems))
     if fields.get("context"):
         values["context"] = tuple(_read_context(fields["context"], problems))
 
@@ -130,6 +140,24 @@ def _read_compactions(records: object, problems: list[Problem]) -> list[Compacti
                 )
             case _:
                 problems.append(_wrong("a compaction", "a complete record"))
+    return good
+
+
+def _read_candidates(records: object, problems: list[Problem]) -> list[Candidate]:
+    good = []
+    listed: list[Any] = records if isinstance(records, list) else [records]
+    for record in listed:
+        match record:
+            case {
+                "section": str(section),
+                "text": str(text),
+                "message_id": str(message),
+                "quote": str(quote),
+            }:
+                replaces = _text(record.get("replaces"))
+                good.append(Candidate(section, text, message, quote, replaces))
+            case _:
+                problems.append(_wrong("a pending fact", "{section, text, message_id, quote}"))
     return good
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from vault_sessions.config import Settings
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.transcript import parse
-from vault_sessions.model import Hit, Message, Meta
+from vault_sessions.model import Hit, Message, Meta, Proposal
 from vault_sessions.rules.resume import Place
 from vault_sessions.state import Lease, State
 from vault_sessions.vault import Vault
@@ -34,6 +34,9 @@ class Desk(NamedTuple):
     ``recall(question, session_id)`` finds passages outside that session; ``named(name)`` the id of
     the session that has that name now; ``saved`` hears of every write; ``ask`` puts a question to
     the person (yes, where there is none); ``invocation_id`` names this run of the program.
+    ``wrote`` hears of memory files (paths from the root) that were written; ``confirm`` shows a
+    change of memory to the person: the text to save, None for no (or where nobody is there);
+    ``say`` tells the person something.
     """
 
     vault: Vault
@@ -49,6 +52,9 @@ class Desk(NamedTuple):
     saved: Callable[[Saved], None]
     ask: Callable[[str], bool]
     user_skills: str
+    wrote: Callable[[Sequence[str]], None]
+    confirm: Callable[[Proposal], str | None]
+    say: Callable[[str], None]
 
 
 @dataclass
