@@ -429,3 +429,22 @@ def move_files(
     finally:
         for folder in folders:
             sync_folder(folder)
+
+
+def take_back(path: str, appended: Appended) -> bool:
+    """Cut off again what was appended, if nobody has written to the file since; was it done?
+
+    Raises OSError.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        if not same_state(os.fstat(fd), appended.after):
+            return False
+        os.ftruncate(fd, appended.offset)
+        _sync(fd)
+        return True
+    finally:
+        os.close(fd)

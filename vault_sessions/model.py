@@ -157,7 +157,8 @@ class Change(NamedTuple):
     """A line of ``changes.jsonl``: an edit that we made to memory. ``at`` is RFC 3339 text.
 
     ``old`` None: something new; ``new`` None: something taken out; ``by``: model, user or doctor;
-    ``undoes``: the id of the change that it takes back.
+    ``undoes``: the id of the change that it takes back; ``message_hash``: what the message said
+    then, as the first 16 hex digits of its text's SHA-256.
     """
 
     id: str
@@ -170,6 +171,7 @@ class Change(NamedTuple):
     message_id: str | None = None
     by: str = "model"
     undoes: str | None = None
+    message_hash: str | None = None
 
 
 class Proposal(NamedTuple):

@@ -170,6 +170,13 @@ class State:
         """Has this machine ever written to the session? (It then had a lease on it.)"""
         return os.path.exists(self._path("leases", session_id))
 
+    def written(self) -> set[str]:
+        """All sessions that this machine has ever written to."""
+        try:
+            return set(atomic.names_in(os.path.join(self.folder, "leases")))
+        except FileNotFoundError:
+            return set()
+
     def holder(self, session_id: str) -> Holder:
         """Who holds the lease, for showing."""
         try:
@@ -189,6 +196,10 @@ class State:
             return False
         os.close(fd)
         return True
+
+    def was_first(self, what: str) -> bool:
+        """Has ``first_time`` been asked this before?"""
+        return os.path.exists(self._path("said", what))
 
     # --- lines that vanished from a transcript ---
 
@@ -248,7 +259,7 @@ class State:
             names = []
         paths = [os.path.join(settled, name) for name in names if name.startswith(f"{session_id}.")]
         paths.append(self._path("kept", f"{session_id}.json"))
-        paths += [self._path(kind, session_id) for kind in ("leases", "locks")]
+        paths += [self._path(kind, session_id) for kind in ("leases", "locks", "work")]
         for path in paths:
             try:
                 atomic.remove_file(path)
@@ -278,6 +289,12 @@ class State:
             os.write(fd, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
         finally:
             os.close(fd)
+
+    def work(self, session_id: str) -> Lease | None:
+        """Be the one that works a session up: a compaction, an ending. None: another is, in this
+        process or another one."""
+        fd = self._hold("work", session_id)
+        return Lease(fd) if fd is not None else None
 
     def _hold(self, kind: str, name: str) -> int | None:
         """The file, locked for this process; None when another process has it so."""

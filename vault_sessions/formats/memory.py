@@ -99,7 +99,7 @@ def blocks(text: str, first_line: int = 1) -> list[Block]:
             if heading or bullet or not line.strip():
                 close()
             if heading:
-                section = _title(heading[2]) or None
+                section = heading_title(heading[2]) or None
                 continue
             if bullet:
                 line = line[bullet.end() :]
@@ -112,7 +112,7 @@ def blocks(text: str, first_line: int = 1) -> list[Block]:
     return found
 
 
-def _title(text: str) -> str:
+def heading_title(text: str) -> str:
     """A heading's text without the #s that may close it (a space stands before those)."""
     title = text.strip()
     bare = title.rstrip("#")
@@ -126,7 +126,7 @@ def section_text(text: str, heading: str) -> str:
     for line in text.split("\n"):
         found = HEADING.match(line)
         if found and len(found[1]) <= 2:
-            inside = _title(found[2]).casefold() == heading.casefold()
+            inside = heading_title(found[2]).casefold() == heading.casefold()
         elif inside:
             lines.append(line)
     return "\n".join(lines).strip()
@@ -146,7 +146,7 @@ def read_passages(name: str, data: bytes) -> tuple[list[Passage], list[Problem]]
     passages = []
     for block in blocks(document.body, document.body_line):
         source = SOURCE.search(block.text)
-        text = _without_comments(block.text).strip()
+        text = without_comments(block.text).strip()
         if not text:
             continue
         passages.append(
@@ -162,7 +162,7 @@ def read_passages(name: str, data: bytes) -> tuple[list[Passage], list[Problem]]
     return passages, list(document.problems)
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
     """The text less ``<!-- … -->``; one that is not closed stays."""
     kept = []
     at = 0
