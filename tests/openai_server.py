@@ -58,11 +58,15 @@ class Usage:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One call the model asks for; arguments are sent as written, valid JSON or not."""
+    """One call the model asks for; arguments are sent as written, valid JSON or not.
+
+    `index`: its number in the stream, None for its place among the calls.
+    """
 
     name: str
     arguments: str = "{}"
     id: str = "call_1"
+    index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -412,7 +416,8 @@ def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
         yield {"reasoning_content": piece}
     for piece in _split(reply.text, reply.chunks):
         yield {"content": piece}
-    for index, call in enumerate(reply.tool_calls):
+    for place, call in enumerate(reply.tool_calls):
+        index = place if call.index is None else call.index
         function = {"name": call.name, "arguments": ""}
         yield {
             "tool_calls": [

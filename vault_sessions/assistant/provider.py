@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ TRIES = 4
 LONGEST_WAIT = 30.0
 _PLACEHOLDER = "none"  # the client wants a key even for a server on this machine
 _RETRIED = (408, 409, 429)
+_NOTHING: Mapping[str, Any] = {}
 _ENVIRONMENT = threading.Lock()
 """Held while variables are hidden: two threads may each make a client."""
 _AGAIN = "Try again, or choose another provider with -p; what you said is kept."
@@ -113,6 +114,11 @@ def _key_from_command(provider: Provider) -> str:
     return key
 
 
+def listed(provider: Provider, environment: Mapping[str, str]) -> list[str]:
+    """The models that a provider's server names. Raises ProviderError."""
+    return models(Call(provider, _key(provider, environment), ""))
+
+
 def models(call: Call) -> list[str]:
     """The names of the server's models. Raises ProviderError."""
     import openai
@@ -130,18 +136,23 @@ def stream(
     messages: Iterable[dict[str, Any]],
     on_text: Callable[[str], None],
     on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+    *,
+    extra: Mapping[str, Any] = _NOTHING,
+    deadline: float | None = None,
 ) -> Reply:
     """Ask for an answer; ``on_text`` gets its pieces as they arrive.
 
     A call that fails before its first piece is tried again with back-off (429, 5xx, a lost
     connection): ``on_wait(seconds, why)`` hears of it. Ctrl-C closes the connection and goes
-    through. Raises ProviderError.
+    through. ``extra`` goes into the request as it is (tools, response_format, …); ``deadline``, on
+    the clock of ``time.monotonic``: no try, no wait and no answer lasts longer. Raises
+    ProviderError.
     """
     import openai
 
     body = list(messages)
     failures = 0
-    with _client(call) as client:
+    with _client(call, deadline) as client:
         while True:
             pieces: list[str] = []
 
@@ -153,29 +164,61 @@ def stream(
                     raise _NotHeard(error) from error
 
             try:
-                return _stream_once(client, call, body, receive)
+                return _stream_once(client, call, body, receive, extra, deadline)
             except _NotHeard as failed:
                 raise failed.error from None
             except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
                 failures += 1
                 wait = None if pieces or failures == TRIES else _wait_before(error, failures)
-                if wait is None:
+                left = _left(deadline)
+                if isinstance(error, _Late | openai.APITimeoutError) and left == 0:
+                    _explain(_Late("it did not finish in the time that it was given"), call)
+                if wait is None or (left is not None and wait >= left):
                     _explain(error, call, begun=bool(pieces))
                 on_wait(wait, _short(error))
                 time.sleep(wait)
 
 
+def refuses(error: ProviderError, *names: str) -> bool:
+    """May the server have refused the request for something that it has in it, by one of these
+    names, rather than for all else? It is worth another try without."""
+    cause = error.__cause__
+    if isinstance(error, ContextTooLong) or cause is None:
+        return False
+    status = getattr(cause, "status_code", None)
+    said = str(error).casefold()
+    return status in (400, 404, 422) or any(name.casefold() in said for name in names)
+
+
+def _left(deadline: float | None) -> float | None:
+    """Seconds until then, 0 when it is over; None: no end is set."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
 def _stream_once(
-    client: Any, call: Call, body: list[dict[str, Any]], on_text: Callable[[str], None]
+    client: Any,
+    call: Call,
+    body: list[dict[str, Any]],
+    on_text: Callable[[str], None],
+    extra: Mapping[str, Any],
+    deadline: float | None,
 ) -> Reply:
     usage: dict[str, int] | None = None
     model = call.model
     half = ""
     reason = None
     pieces: list[str] = []
-    calls: dict[int, dict[str, Any]] = {}
+    calls: list[tuple[int, dict[str, Any]]] = []
+    left = _left(deadline)
+    if left == 0:
+        raise _Late("it did not finish in the time that it was given")
     with client.chat.completions.create(
-        model=call.model, messages=body, stream=True, stream_options={"include_usage": True}
+        model=call.model,
+        messages=body,
+        stream=True,
+        stream_options={"include_usage": True},
+        timeout=_timeout(call.provider, left),
+        **extra,
     ) as chunks:
         kind = chunks.response.headers.get("content-type", "")
         for chunk in chunks:
@@ -199,7 +242,8 @@ def _stream_once(
         raise _Broken("the answer broke off")
     if not pieces and not calls:
         raise _Useless(f"its answer is empty ({reason})")
-    return Reply("".join(pieces), model, usage, tuple(calls[i] for i in sorted(calls)))
+    calls.sort(key=lambda numbered: numbered[0])
+    return Reply("".join(pieces), model, usage, tuple(call for _, call in calls))
 
 
 class _NotHeard(Exception):
@@ -208,6 +252,10 @@ class _NotHeard(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
+
+
+class _Late(ValueError):
+    """The time for the whole call is over, whatever arrives."""
 
 
 class _Broken(ValueError):
@@ -223,13 +271,15 @@ def _whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _gather(calls: dict[int, dict[str, Any]], deltas: Iterable[Any]) -> None:
-    """Put the pieces of streamed tool calls together, by their index."""
+def _gather(calls: list[tuple[int, dict[str, Any]]], deltas: Iterable[Any]) -> None:
+    """Put the pieces of streamed tool calls together, by their index. Some servers number all the
+    calls of a reply 0: another id begins another call."""
     for delta in deltas:
-        index = delta.index if delta.index is not None else max(len(calls) - 1, 0)
-        whole = calls.setdefault(
-            index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        )
+        index = delta.index if delta.index is not None else (calls[-1][0] if calls else 0)
+        whole = next((call for number, call in reversed(calls) if number == index), None)
+        if whole is None or (delta.id and whole["id"] not in ("", delta.id)):
+            whole = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            calls.append((index, whole))
         whole["id"] = delta.id or whole["id"]
         if delta.function is not None:
             whole["function"]["name"] += delta.function.name or ""
@@ -244,7 +294,38 @@ def _usage(usage: Any) -> dict[str, int] | None:
     return {name: value for name, value in values.items() if isinstance(value, int)} or None
 
 
-def _client(call: Call) -> Any:
+def _timeout(provider: Provider, left: float | None) -> Any:
+    """How long the server may be silent."""
+    import httpx2
+
+    seconds = provider.timeout_seconds if left is None else min(provider.timeout_seconds, left)
+    return httpx2.Timeout(seconds, connect=min(10.0, seconds))
+
+
+def _limited(deadline: float) -> Callable[[Any], None]:
+    """Ends a response that goes on for too long; signs of life without text count as well."""
+    import httpx2
+
+    class Limited(httpx2.SyncByteStream):
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            for data in self._stream:
+                if _left(deadline) == 0:
+                    raise _Late("it did not finish in the time that it was given")
+                yield data
+
+        def close(self) -> None:
+            self._stream.close()
+
+    def limit(response: Any) -> None:
+        response.stream = Limited(response.stream)
+
+    return limit
+
+
+def _client(call: Call, deadline: float | None = None) -> Any:
     """A client that sends what is configured and nothing from the environment."""
     import httpx2
     import openai
@@ -253,14 +334,16 @@ def _client(call: Call) -> Any:
     with _ENVIRONMENT:
         hidden = {name: os.environ.pop(name) for name in list(os.environ) if _is_openai(name)}
         try:
-            host = urlsplit(provider.base_url or "").hostname
+            address = urlsplit(provider.base_url or "")
+            is_here = address.hostname in ("127.0.0.1", "localhost", "::1")
             http = httpx2.Client(
                 # a proxy is for servers elsewhere: one on this machine is reached directly
-                trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+                trust_env=not is_here,
+                # where nothing is encrypted, reading all certificates (20 ms) is of no use
+                verify=not (is_here and address.scheme == "http"),
                 follow_redirects=False,
-                timeout=httpx2.Timeout(
-                    provider.timeout_seconds, connect=min(10.0, provider.timeout_seconds)
-                ),
+                timeout=_timeout(provider, None),
+                event_hooks={"response": [] if deadline is None else [_limited(deadline)]},
             )
             return openai.OpenAI(
                 api_key=call.key,
@@ -355,6 +438,9 @@ def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
     elif isinstance(error, openai.APIStatusError):
         what = f"{name} answered with status {error.status_code}: {said}"
         do = _AGAIN
+    elif isinstance(error, _Late):
+        what = f"{name} at {where}: {error}."
+        do = f"Try again, or raise ai.providers.{name}.timeout_seconds in your settings."
     elif isinstance(error, _Broken | _Useless):
         what, do = f"{name} at {where}: {error}.", _AGAIN
     elif isinstance(error, openai.APIError):
