@@ -510,11 +510,16 @@ def test_a_server_that_is_too_slow(place: Place, after: int) -> None:
     assert turn.text == "On" * after
 
 
+NO_SUMMARY = {"ai.sessions.auto_compact.enabled": "false"}
+"""Where nothing is summarized (tests/test_compacting.py), the oldest turns are left out."""
+
+
 def test_a_conversation_that_is_too_long_is_tried_once_more_with_less(place: Place) -> None:
     for n in range(6):
         place.turn(f"question {n} " + "x" * 100)
     place.server.refuse_context()
-    assert place.turn("now").error is None
+    with place.workspace(flags=NO_SUMMARY) as workspace:
+        assert workspace.take_turn("now").error is None
     whole, shorter = place.asked(-2), place.asked(-1)
     assert len(whole) == 13
     assert 1 <= len(shorter) <= 7
@@ -527,7 +532,7 @@ def test_what_is_left_out_already_is_not_what_is_halved(place: Place) -> None:
     for n in range(8):
         place.turn(f"question {n}")
     place.server.refuse_context()
-    with place.workspace(flags={"ai.max_history_messages": "5"}) as workspace:
+    with place.workspace(flags={**NO_SUMMARY, "ai.max_history_messages": "5"}) as workspace:
         workspace.take_turn("now")
     assert len(place.asked(-1)) < len(place.asked(-2)) == 5
 
@@ -536,7 +541,8 @@ def test_and_only_once(place: Place) -> None:
     place.turn("question")
     place.server.refuse_context()
     place.server.refuse_context()
-    check_told(place.turn("now").error, "Begin a new one")
+    with place.workspace(flags=NO_SUMMARY) as workspace:
+        check_told(workspace.take_turn("now").error, "Begin a new one")
     assert place.server.pending == 0
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vault_sessions import vault as vaults
 from vault_sessions.atomic import same_state
@@ -16,11 +16,18 @@ from vault_sessions.errors import (
 from vault_sessions.formats.ids import new_session_id, uuid7
 from vault_sessions.formats.meta import ENDING, parse_meta
 from vault_sessions.formats.times import format_time
-from vault_sessions.lifecycle.answers import answer
+from vault_sessions.lifecycle.answers import Ears, answer
 from vault_sessions.lifecycle.changes import comes_back, look_again, refresh, reread
 from vault_sessions.lifecycle.desk import Conversation, Desk, Saved, begin_again, read
 from vault_sessions.model import OFFLINE, Message
 from vault_sessions.state import NAMES
+
+if TYPE_CHECKING:
+    from vault_sessions.assistant.provider import Reply
+
+
+_GIVEN = ("id", "created_at", "invocation_id", "parent_id")
+"""Fields that a line gets when it is written."""
 
 
 class Turn(NamedTuple):
@@ -41,29 +48,48 @@ def take_turn(
     text: str,
     on_text: Callable[[str], None],
     on_wait: Callable[[float, str], None],
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Turn:
     """Say something and get an answer. The message is on disk before anybody is asked.
 
-    Whatever goes wrong with the model is in the Turn; Ctrl-C gives one that is ``cancelled``. What
-    had arrived is kept. Raises VaultError when the vault can't be written.
+    ``on_note`` hears of each call of a tool. Whatever goes wrong with the model is in the Turn;
+    Ctrl-C gives one that is ``cancelled``. What had arrived is kept. Raises VaultError when the
+    vault can't be written.
     """
     text = text.encode("utf-8", "replace").decode()  # a lone surrogate can't be written
     refresh(desk, conversation)
     if conversation.model is None and conversation.provider != OFFLINE:
         conversation.model = desk.settings.providers[conversation.provider].model
     asked = _say(desk, conversation, {"role": "user", "content": text})
+    kept: list[str] = []  # the texts of the rounds before
     pieces: list[str] = []
 
     def receive(piece: str) -> None:
         pieces.append(piece)
         on_text(piece)
 
+    def pause() -> None:
+        on_text("\n\n")  # between two texts, in neither of them
+
+    def keep(fields: dict[str, Any], reply: Reply | None) -> Message:
+        if conversation.session_id is not None and not conversation.private:
+            look_again(desk, conversation)
+        model, usage = (reply.model, reply.usage) if reply else (None, None)
+        line = _say(desk, conversation, fields, _own(conversation, model, usage) if reply else None)
+        if reply is not None:
+            pieces.clear()
+            kept.append(reply.text)
+        return line
+
     status: Literal["cancelled", "error"] | None = None
     error: ProviderError | None = None
-    usage: dict[str, int] | None = None
+    total: dict[str, int] | None = None
+    last: dict[str, int] | None = None
     model = conversation.model
     try:
-        model, usage = answer(desk, conversation, asked, receive, on_wait)
+        model, last, total = answer(
+            desk, conversation, asked, Ears(receive, on_wait, on_note, pause, keep)
+        )
     except KeyboardInterrupt:
         status = "cancelled"
     except ProviderError as failure:
@@ -73,8 +99,20 @@ def take_turn(
         raise
     text = "".join(pieces)
     model = model or conversation.model
-    _keep_answer(desk, conversation, text, model, usage, status)
-    return Turn(conversation.session_id, text, status, error, conversation.provider, model, usage)
+    _keep_answer(desk, conversation, text, model, last, status)
+    whole = "\n\n".join(part for part in (*kept, text) if part.strip())
+    return Turn(conversation.session_id, whole, status, error, conversation.provider, model, total)
+
+
+def _own(
+    conversation: Conversation,
+    model: str | None,
+    usage: dict[str, int] | None,
+    status: str | None = None,
+) -> dict[str, Any]:
+    """The fields of an assistant's line that are ours."""
+    provider = conversation.provider
+    return {"provider": provider, "model": model, "usage": usage, "status": status}
 
 
 def _keep_answer(
@@ -88,7 +126,7 @@ def _keep_answer(
     if text:
         if conversation.session_id is not None and not conversation.private:
             look_again(desk, conversation)
-        own = {"provider": conversation.provider, "model": model, "usage": usage, "status": status}
+        own = _own(conversation, model, usage, status)
         _say(desk, conversation, {"role": "assistant", "content": text}, own)
 
 
@@ -155,10 +193,10 @@ def _append(
         if where is not None or not comes_back(path):
             break
     if where is None:
-        question = conversation.messages[-1:] if fields["role"] == "assistant" else []
+        turn = [] if fields["role"] == "user" else _this_turn(conversation.messages)
         begin_again(conversation)
-        for message in question:
-            _say(desk, conversation, {"role": message.role, "content": message.text})
+        for message in turn:
+            _say(desk, conversation, {k: v for k, v in message.fields.items() if k not in _GIVEN})
         return _say(desk, conversation, fields, own)
     desk.saved(Saved(session_id, where, written))
     message = _continued(conversation, line, now)
@@ -176,6 +214,12 @@ def _append(
     else:
         reread(desk, conversation, before, message)
     return message
+
+
+def _this_turn(messages: Sequence[Message]) -> list[Message]:
+    """What was asked last, and what came of it so far."""
+    starts = [place for place, message in enumerate(messages) if message.role == "user"]
+    return [*messages[starts[-1] :]] if starts else []
 
 
 def _continued(conversation: Conversation, line: dict[str, Any], now: datetime) -> Message:
