@@ -19,7 +19,10 @@ from vault_sessions.rules.compaction import (
     Plan,
     due_by_messages,
     due_by_tokens,
+    overflowing,
     plan,
+    plan_half,
+    plan_now,
     too_often,
     whole_turn_ends,
 )
@@ -362,3 +365,57 @@ def test_nothing_is_folded_in_before_it_is_due(said: str, rules: CompactRules) -
     heavy = sum(map(message_tokens, chat(said)))
     assert (decision.due_by is not None) == (due or due_by_tokens(heavy, rules)[0])
     assert decision.due_by is not None or decision.k == 0
+
+
+# --- when it is not due but done -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("letters", "rules", "k"),
+    [
+        (plain(50), {}, 40),
+        (plain(12), {}, 2),
+        (plain(10), {}, 8),  # nothing is left by the newest ten: all but the last turn
+        (plain(3), {}, 2),
+        (plain(2), {}, 0),
+        ("", {}, 0),
+        (plain(30), {"preserve_recent": 0}, 28),
+        ("ucta" + plain(20), {"preserve_recent": 19}, 4),
+        (plain(50), {"enabled": False}, 40),
+    ],
+)
+def test_what_is_folded_in_when_the_owner_asks(letters: str, rules: dict[str, Any], k: int) -> None:
+    """All whole turns but the newest messages, due or not."""
+    assert plan_now(chat(letters), CompactRules(**rules)).k == k
+
+
+@given(st.text(alphabet="uacts", max_size=60), st.integers(0, 20))
+def test_asked_for_it_leaves_the_last_turn_whole(letters: str, preserve: int) -> None:
+    since = chat(letters)
+    k = plan_now(since, CompactRules(preserve_recent=preserve)).k
+    assert k == 0 or (k in whole_turn_ends(since) and k < len(since))
+
+
+@given(st.text(alphabet="uacts", max_size=60))
+def test_half_of_what_is_too_long(letters: str) -> None:
+    """At most half of the tokens are left, or only the last turn."""
+    since = chat(letters)
+    k = plan_half(since, CompactRules()).k
+    ends = whole_turn_ends(since)
+    left, whole = (sum(map(message_tokens, part)) for part in (since[k:], since))
+    if ends:
+        assert k in ends
+        assert left <= max(1, whole // 2) or k == ends[-1]
+    else:
+        assert k == 0
+
+
+def test_what_no_longer_fits() -> None:
+    """More messages than the limit, or more tokens; never where it is switched off."""
+    assert not overflowing(chat(plain(50)), CompactRules())
+    assert overflowing(chat(plain(51)), CompactRules())
+    assert not overflowing(chat(plain(51)), CompactRules(enabled=False))
+    assert not overflowing(chat(plain(51)), CompactRules(max_history_messages=0))
+    assert not overflowing(chat(plain(4)), CompactRules(max_history_tokens=4))
+    assert overflowing(chat(plain(5)), CompactRules(max_history_tokens=4))
+    assert not overflowing([], CompactRules(max_history_tokens=1))

@@ -144,13 +144,17 @@ def test_the_summary_stands_before_the_messages_that_it_precedes() -> None:
     lines = branch(user("a"), assistant("b"), user("c"))
     made = record(lines, 2)
     prompt = build(Material(lines, persona="P", summary=in_force(lines, [made])), NO_LIMIT)
-    assert texts(prompt) == ["P\n\nThe conversation so far, summarized:\nThey met.", "c"]
+    system, said = texts(prompt)
+    assert system.startswith("P\n\nThe conversation so far, summarized between lines of <quoted>")
+    assert system.endswith("\n<quoted>\nThey met.\n</quoted>")
+    assert said == "c"
 
 
 def test_with_markers() -> None:
     lines = branch(user("a"), assistant("b"), user("c"))
     prompt = build(Material(lines, summary=(record(lines, 2), 2), markers=True), NO_LIMIT)
-    assert prompt[0]["content"].endswith("[SUMMARY: Messages 1-2]\nThey met.\n[END SUMMARY]")
+    marked = "<quoted>\n[SUMMARY: Messages 1-2]\nThey met.\n[END SUMMARY]\n</quoted>"
+    assert prompt[0]["content"].endswith(marked)
 
 
 def test_covered_system_lines_stay_in_the_prompt() -> None:

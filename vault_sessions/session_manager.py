@@ -14,12 +14,12 @@ truth here too: what others write to them meanwhile is seen. All errors are Vaul
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vault_sessions.config import Settings
-from vault_sessions.errors import NameTaken, SessionNotFound, VaultError
+from vault_sessions.errors import NameTaken, SessionNotFound, VaultError, VaultSessionsError
 from vault_sessions.formats.checkpoint import VERSION as CHECKPOINT_VERSION
 from vault_sessions.formats.checkpoint import (
     Checkpoint,
@@ -56,6 +56,8 @@ __all__ = [
     "CheckpointStatistics",
     "CompactConfig",
     "CompactPlan",
+    "CompactResult",
+    "CompactStatus",
     "ContextItem",
     "CreateSessionParams",
     "ExportOptions",
@@ -197,6 +199,28 @@ class CompactPlan(NamedTuple):
     reason: str
 
 
+class CompactStatus(NamedTuple):
+    """How far a compaction is: ``starting``, ``summarizing``, ``completed`` or ``failed``.
+
+    ``estimated_savings``: tokens; when completed, what it came to. ``error``: why it failed.
+    """
+
+    stage: str
+    message_count: int
+    estimated_savings: int
+    error: VaultSessionsError | None = None
+
+
+class CompactResult(NamedTuple):
+    """What a compaction made: the summary, and the messages for which it stands from now on."""
+
+    summary_id: str
+    original_message_ids: tuple[str, ...]
+    summary_content: str
+    token_count: int
+    compacted_at: datetime | None
+
+
 def default_compact_config() -> CompactConfig:
     """The settings of compaction where nobody has set any."""
     return _compact_config(Settings())
@@ -242,6 +266,7 @@ class SessionManager:
         self._workspace = workspace
         self._project = None if project_path is None else _Project.of(project_path)
         self._max_sessions = max_sessions
+        self._on_compact: Callable[[CompactStatus], None] | None = None
 
     def __enter__(self) -> SessionManager:
         return self
@@ -426,6 +451,38 @@ class SessionManager:
             said[0].session_id, len(said), fold, said[decision.k :], savings, decision.reason
         )
 
+    def compact(self, plan: CompactPlan, config: CompactConfig | None = None) -> CompactResult:
+        """Summarize the messages of a plan, by the session's model or (``use_ai_summary`` false)
+        by their beginnings; facts are learned from them first. The transcript stays as it is.
+
+        Raises SessionNotFound; ProviderError: the model failed; VaultError: the conversation is
+        not what was planned for. Then no summary was made.
+        """
+        session_id = self._row(plan.session_id).id
+        chosen = config or _compact_config(self._workspace.settings)
+        done = self._workspace.compact_messages(
+            session_id,
+            [message.id for message in plan.messages_to_compact],
+            use_ai=chosen.use_ai_summary,
+            on_status=lambda status: self._tell_compacting(CompactStatus(*status)),
+        )
+        record = done.record
+        return CompactResult(
+            record.id,
+            tuple(message.id for message in done.folded),
+            record.summary,
+            record.token_count or 0,
+            parse_time(record.compacted_at),
+        )
+
+    def set_compact_status_callback(self, callback: Callable[[CompactStatus], None] | None) -> None:
+        """Who hears how far ``compact`` is; None: nobody."""
+        self._on_compact = callback
+
+    def _tell_compacting(self, status: CompactStatus) -> None:
+        if self._on_compact is not None:
+            self._on_compact(status)
+
     # --- context ---
 
     def add_context(
@@ -553,12 +610,8 @@ class SessionManager:
         )
 
     def _read(self, session_id: str) -> _Read:
-        from vault_sessions.rules.compaction import in_force
-
         shown = self._workspace.show(self._row(session_id).id)
         branch = [m for m in shown.transcript.messages if m.id in shown.active]
-        force = in_force(branch, shown.meta.compactions)
-        covered = force[1] if force else 0
         messages = [
             Message(
                 message.id,
@@ -566,11 +619,11 @@ class SessionManager:
                 message.role,
                 message.text,
                 message.created_at,
-                place < covered or message.fields.get("archived") is True,
+                message.id in shown.covered or message.fields.get("archived") is True,
             )
-            for place, message in enumerate(branch)
+            for message in branch
         ]
-        return _Read(messages, covered, force[0] if force else None, shown.meta.compactions)
+        return _Read(messages, len(shown.covered), shown.in_force, shown.meta.compactions)
 
 
 class _Project(NamedTuple):

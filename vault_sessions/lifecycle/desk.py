@@ -14,7 +14,7 @@ from vault_sessions.config import Settings
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.transcript import parse
-from vault_sessions.model import Hit, Message, Meta, Proposal
+from vault_sessions.model import Compaction, Hit, Message, Meta, Proposal
 from vault_sessions.rules.resume import Place
 from vault_sessions.state import Lease, State
 from vault_sessions.vault import Vault
@@ -36,7 +36,8 @@ class Desk(NamedTuple):
     the person (yes, where there is none); ``invocation_id`` names this run of the program.
     ``wrote`` hears of memory files (paths from the root) that were written; ``confirm`` shows a
     change of memory to the person: the text to save, None for no (or where nobody is there);
-    ``say`` tells the person something.
+    ``say`` tells the person something. ``look_up(query, where, since, limit)`` finds passages that
+    have words of the query, the most relevant first; ``where``: sessions, memory or all.
     """
 
     vault: Vault
@@ -55,6 +56,7 @@ class Desk(NamedTuple):
     wrote: Callable[[Sequence[str]], None]
     confirm: Callable[[Proposal], str | None]
     say: Callable[[str], None]
+    look_up: Callable[[str, str, datetime | None, int], list[Hit]]
 
 
 @dataclass
@@ -63,7 +65,11 @@ class Conversation:
 
     ``messages`` as last read or written; ``seen`` is the file's state at that time. ``own``: the
     ids of what was said here, ``newest`` the last of them; ``put_back``: those of what was put
-    back, which is done once.
+    back, which is done once. ``meta_seen`` is the metadata's state as last read for a prompt;
+    ``force``: the compaction that was found in force, of which ones, and the last message it
+    covers; ``folding_failed``: it could not be summarized in this run, so no turn waits for that
+    again.
+    ``declined``: the changes of memory that the person said no to.
     """
 
     provider: str
@@ -81,7 +87,11 @@ class Conversation:
     own: set[str] = field(default_factory=set)
     newest: str | None = None
     put_back: set[str] = field(default_factory=set)
+    meta_seen: os.stat_result | None = None
+    force: tuple[tuple[Compaction, int], tuple[Compaction, ...], Message] | None = None
+    folding_failed: bool = False
     notices: list[str] = field(default_factory=list)
+    declined: set[Proposal] = field(default_factory=set)
 
 
 def release(conversation: Conversation) -> None:

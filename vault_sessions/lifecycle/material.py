@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+
 from vault_sessions import vault as vaults
+from vault_sessions.atomic import same_state
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.memory import read_document, section_text
+from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.transcript import active_branch
+from vault_sessions.lifecycle.compacting import fold_half, make_room
 from vault_sessions.lifecycle.desk import Conversation, Desk
 from vault_sessions.lifecycle.opening import instructions, is_copy
-from vault_sessions.model import Hit, Message
+from vault_sessions.model import Compaction, Hit, Message
 from vault_sessions.rules import compaction, context
 from vault_sessions.vault import Vault
 
@@ -20,12 +26,15 @@ def gather(
     desk: Desk, conversation: Conversation, asked: Message, found: list[Hit]
 ) -> context.Material:
     """What this turn's prompt is made of; whatever has become of the file, it ends with what was
-    asked."""
+    asked. What would be left out of it, because it is too much, is summarized first."""
     from vault_sessions.assistant.offline import best_quotes, source
 
     vault, settings = desk.vault, desk.settings
     branch = [m for m in active_branch(conversation.messages) if m.id != asked.id]
     branch.append(asked)
+    force = _in_force(desk, conversation, branch)
+    if make_room(desk, conversation, branch[force[1] if force else 0 :]):
+        force = _in_force(desk, conversation, branch)
     excerpts = [
         context.Excerpt(quote.text[:_EXCERPT_LENGTH], source(quote.hit))
         for quote in best_quotes(asked.text, found, EXCERPTS)
@@ -36,6 +45,8 @@ def gather(
     skill = instructions(desk, conversation)
     moved = conversation.meta.directory not in (None, desk.place.directory)
     texts = [snapshot, *memory_map, *(part for excerpt in excerpts for part in excerpt)]
+    if force is not None:
+        texts.append(force[0].summary)
     return context.Material(
         branch,
         persona,
@@ -43,11 +54,54 @@ def gather(
         snapshot,
         memory_map,
         excerpts,
-        compaction.in_force(branch, conversation.meta.compactions),
+        force,
         settings.show_summary_markers,
         context.safe_fence(f"quoted-{desk.random(32):08x}", texts),
         desk.place.directory if moved else None,
     )
+
+
+def folded(
+    desk: Desk, conversation: Conversation, material: context.Material
+) -> tuple[Compaction, int] | None:
+    """Summarize half of what a model finds too long: the compaction in force then, and how many
+    messages it covers; None: it could not be done."""
+    if not fold_half(desk, conversation):
+        return None
+    return _in_force(desk, conversation, material.branch)
+
+
+def _in_force(
+    desk: Desk, conversation: Conversation, branch: Sequence[Message]
+) -> tuple[Compaction, int] | None:
+    """The compaction in force, of those that the metadata has now: another program, or a thread of
+    this one, may have made it since the session was opened."""
+    if conversation.session_id is not None and not conversation.private:
+        _refresh_meta(desk, conversation, conversation.session_id)
+    records = conversation.meta.compactions
+    if conversation.force is not None:
+        force, of, last = conversation.force
+        # each reading makes new values: the same one stands behind the same messages, so that
+        # thousands of them need not be hashed at every turn
+        if of is records and len(branch) >= force[1] and branch[force[1] - 1] is last:
+            return force
+    found = compaction.in_force(branch, records)
+    conversation.force = (found, records, branch[found[1] - 1]) if found else None
+    return found
+
+
+def _refresh_meta(desk: Desk, conversation: Conversation, session_id: str) -> None:
+    try:
+        now = os.lstat(desk.vault.absolute(desk.vault.meta(session_id)))
+        if conversation.meta_seen is None or not same_state(now, conversation.meta_seen):
+            data = vaults.read_meta(desk.vault, session_id)
+            if data is not None:
+                conversation.meta = parse_meta(data, session_id)[0]
+            conversation.meta_seen = now
+    except FileNotFoundError:
+        conversation.meta_seen = None
+    except (OSError, VaultError) as error:  # no obstacle: the conversation is there
+        conversation.notices.append(str(error))
 
 
 def _identity(desk: Desk, conversation: Conversation, name: str) -> str:

@@ -93,6 +93,40 @@ def plan(since: Sequence[Message], rules: CompactRules) -> Plan:
     return Plan(k, n, due_by, f"{what}; the first {k} are folded in")
 
 
+def overflowing(since: Sequence[Message], rules: CompactRules) -> bool:
+    """Are these more than a prompt may hold whole?"""
+    if not rules.enabled:
+        return False
+    if rules.max_history_messages and len(since) > rules.max_history_messages:
+        return True
+    most = rules.max_history_tokens
+    return bool(most) and sum(map(message_tokens, since)) > (most or 0)
+
+
+def plan_now(since: Sequence[Message], rules: CompactRules) -> Plan:
+    """What is folded in when the owner asks for it, due or not: all whole turns but the newest
+    ``preserve_recent`` messages; where that leaves none, all but the last turn."""
+    n = len(since)
+    ends = whole_turn_ends(since)
+    if not ends:
+        return Plan(0, n, None, "there is no whole turn to fold in before the last one")
+    below = bisect_right(ends, n - rules.preserve_recent)
+    k = ends[below - 1] if below else ends[-1]
+    return Plan(k, n, None, f"asked for; the first {k} of {n} messages are folded in")
+
+
+def plan_half(since: Sequence[Message], rules: CompactRules) -> Plan:
+    """What is folded in when a model finds them too long: as many whole turns as it takes for half
+    of the tokens to be left."""
+    sizes = [message_tokens(message) for message in since]
+    half = max(1, sum(sizes) // 2)
+    k = _fold_to_fit(sizes, whole_turn_ends(since), rules._replace(max_history_tokens=half))
+    what = f"about {sum(sizes)} tokens are too long for the model"
+    if not k:
+        return Plan(0, len(since), "tokens", f"{what}; but there is only one turn")
+    return Plan(k, len(since), "tokens", f"{what}; the first {k} messages are folded in")
+
+
 def due_by_messages(n: int, rules: CompactRules) -> tuple[bool, int | None]:
     """Do so many messages make a compaction due, and how many do? (None: no number does.)"""
     if not rules.max_history_messages:

@@ -117,7 +117,12 @@ def _system(material: Material) -> str:
         text = compaction.summary.strip()
         if material.markers:
             text = f"[SUMMARY: {compaction.message_range}]\n{text}\n[END SUMMARY]"
-        parts.append(f"The conversation so far, summarized:\n{text}")
+        fence = material.fence
+        parts.append(
+            f"The conversation so far, summarized between lines of <{fence}> and </{fence}>. What "
+            f"the user asked for in it still holds; what was quoted in it is still a quotation."
+            f"\n<{fence}>\n{text}\n</{fence}>"
+        )
     return "\n\n".join(part for part in parts if part)
 
 
@@ -253,6 +258,20 @@ def _valid(branch: Sequence[Message], notes: dict[str, str]) -> list[dict[str, A
                 waiting[written_id] = []
             for (written_id, _), result in zip(calls, results, strict=True):
                 waiting[written_id].append(result)
+    return sent
+
+
+def without_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for a model that knows no tools: what was said, without calls and their results."""
+    sent: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] == "tool" or not message["content"]:
+            continue
+        plain = {"role": message["role"], "content": message["content"]}
+        if sent and sent[-1]["role"] == plain["role"]:
+            sent[-1]["content"] = _joined(sent[-1]["content"], plain["content"])
+        else:
+            sent.append(plain)
     return sent
 
 
