@@ -29,7 +29,12 @@ import orjson
 from vault_sessions import Workspace, folders, removal, sync
 from vault_sessions.formats.fulltext import question_query, search_query
 from vault_sessions.formats.times import format_time
+from vault_sessions.formats.transcript import active_branch, covered_hash, parse
+from vault_sessions.lifecycle.desk import release
+from vault_sessions.lifecycle.material import gather
+from vault_sessions.lifecycle.opening import open_session
 from vault_sessions.mirror import queries, store
+from vault_sessions.rules import context
 from vault_sessions.state import State
 from vault_sessions.vault import Vault, append_message, open_vault
 
@@ -468,6 +473,38 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def prompts(bench: Bench) -> list[Row]:
+    """The prompt of a turn in a session of 2,000 messages, of which a compaction covers 1,960: the
+    first of a run, which proves that it still holds, and those after it."""
+    path = write_session(bench.small, "bench-prompt", 2000)
+    branch = active_branch(parse(path.read_bytes()).messages)
+    record = {
+        "id": "bench",
+        "through_message_id": branch[1959].id,
+        "covered_hash": covered_hash(branch[:1960]),
+        "summary": "a plain sentence of a few words. " * 60,
+    }
+    path.with_suffix(".meta.json").write_bytes(orjson.dumps({"compactions": [record]}))
+    with Workspace.open(bench.small) as workspace:
+        desk = workspace._desk()
+        conversation = open_session(desk, "bench-prompt")
+        asked = conversation.messages[-2]._replace(id="asked", text="And what was decided then?")
+
+        def build() -> None:
+            material = gather(desk, conversation, asked, [])
+            assert material.summary is not None
+            context.build(material, context.Limits())
+
+        def build_first() -> None:
+            conversation.force = None
+            build()
+
+        first, later = alternate(bench.runs * 20, build_first, build)
+        release(conversation)
+    name = "prompt, 2,000 messages with a compaction"
+    return [by_time(f"{name}, first", first * MS, 5), by_time(f"{name}, later", later * MS, 5)]
+
+
 def clean(bench: Bench) -> Row:
     """Half of all sessions to the trash, against the renames alone and the mirror's transaction."""
     with Workspace.open(bench.root) as workspace:
@@ -508,7 +545,7 @@ def measure(bench: Bench, hundred: Path) -> list[Row]:
     rows = [full_rebuild(bench), mirror_size(bench), start(bench)]
     rows += [*commands(bench, hundred), *searches(bench), *against_ripgrep(bench)]
     rows += [*appends(bench), grown(bench), durable_append(bench)]
-    return [*rows, *travel(bench), clean(bench)]
+    return [*rows, *prompts(bench), *travel(bench), clean(bench)]
 
 
 def machine() -> dict[str, str]:

@@ -757,7 +757,7 @@ def test_chat_comes_back_and_new_begins_afresh(home: Home) -> None:
     second = home.json("chat", "-m", "three", "--new")["session_id"]
     assert second != first
     status = {s["id"]: s["status"] for s in home.json("list")}
-    assert status == {first: "ending", second: "open"}
+    assert status == {first: "ended", second: "open"}
 
 
 def test_chat_private_keeps_nothing(home: Home) -> None:

@@ -91,6 +91,21 @@ def ended(home: Home) -> None:
     path.write_text(json.dumps(meta))
 
 
+ENDED = ("ended_at", "end_reason", "duration_seconds")
+
+
+def is_ended(home: Home) -> bool:
+    meta = json.loads((home.sessions / f"{TALK}.meta.json").read_bytes())
+    facts = (home.vault / "atlas/memory/long-term/facts.md").read_text()
+    return all(key in meta for key in ENDED) and facts.count("- Lives in Denver") == 1
+
+
+def lives_in_denver(home: Home) -> None:
+    with open(home.sessions / f"{TALK}.jsonl", "ab") as file:
+        file.write(message("I live in Denver. And you?", id="a3"))
+        file.write(message("Nowhere.", "assistant", id="a4"))
+
+
 def torn(home: Home) -> None:
     with open(home.sessions / f"{TALK}.jsonl", "ab") as file:
         file.write(b'{"role":"user","content":"cut o')
@@ -178,6 +193,17 @@ CASES = [
         ("rename", "--topic", TALK, "About quinces"),
         meta_says(TALK, "topic", "About quinces"),
         keys=("topic", "topic_source"),
+    ),
+    Case(
+        "end",
+        ("end", TALK),
+        is_ended,
+        files=(
+            "vault/atlas/memory/long-term/facts.md",
+            "vault/atlas/memory/long-term/session-2026-11-20-fruit.md",
+        ),
+        keys=("ending", *ENDED, "learned_through", "pending_facts", "summary_file"),
+        prepare=lives_in_denver,
     ),
     Case("edit", ("edit", TALK), edited, prepare=editor, variables=EDITOR, alone=True),
     Case(

@@ -268,28 +268,31 @@ TABLE = (
         _AUTO + "enabled",
         "compact_enabled",
         _BOOL,
-        "compact long sessions by themselves; not used yet",
+        "long conversations are summarized by themselves, for the prompt only",
     ),
     Setting(
         _AUTO + "trigger_threshold",
         "trigger_threshold",
         _RATIO,
-        "the part of the history limit at which a session is compacted; not used yet",
+        "the part of the history limits at which a summary is due",
     ),
     Setting(
-        _AUTO + "compact_ratio", "compact_ratio", _RATIO, "the part that is folded in; not used yet"
+        _AUTO + "compact_ratio",
+        "compact_ratio",
+        _RATIO,
+        "the part of the messages that is folded into it",
     ),
     Setting(
         _AUTO + "preserve_recent",
         "preserve_recent",
         _COUNT,
-        "messages left as they are; not used yet",
+        "the newest messages, never folded in by their number",
     ),
     Setting(
         _AUTO + "use_ai_summary",
         "use_ai_summary",
         _BOOL,
-        "let the model write summaries; not used yet",
+        "the model writes it; else it is the beginnings of the messages",
     ),
     Setting(
         _AUTO + "show_summary_markers",
@@ -300,13 +303,18 @@ TABLE = (
     Setting("ai.sessions.enabled", None, _ANY, "accepted for files from Atmos; no effect"),
     Setting("ai.sessions.path", None, _ANY, "accepted for files from Atmos; no effect"),
     Setting("ai.enabled", None, _ANY, "accepted for files from Atmos; no effect"),
-    Setting("topic.auto", "topic_auto", _BOOL, "give sessions a topic; not used yet"),
-    Setting("memory.auto", "memory_auto", _BOOL, "learn facts when a session ends; not used yet"),
+    Setting("topic.auto", "topic_auto", _BOOL, "sessions get a topic by themselves"),
+    Setting(
+        "memory.auto",
+        "memory_auto",
+        _BOOL,
+        "learn facts, and let the model sum up, when a session ends or is compacted",
+    ),
     Setting(
         "memory.corrections",
         "memory_corrections",
         _BOOL,
-        "offer corrections of memory; not used yet",
+        "ask about corrections of memory",
     ),
     Setting(
         "ui.theme",

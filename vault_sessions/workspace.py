@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -21,6 +22,7 @@ from vault_sessions import vault as vaults
 from vault_sessions.errors import (
     AmbiguousSession,
     NameTaken,
+    ProviderError,
     SessionNotFound,
     VaultError,
 )
@@ -30,18 +32,36 @@ from vault_sessions.formats.session import SOON
 from vault_sessions.keeper import Keeper
 from vault_sessions.mirror import queries
 from vault_sessions.mirror.store import Mirror
-from vault_sessions.model import LOCAL, Hit, Meta, Problem, Proposal, Session, Transcript
+from vault_sessions.model import (
+    LOCAL,
+    OFFLINE,
+    Change,
+    Compaction,
+    Hit,
+    Meta,
+    Problem,
+    Proposal,
+    Session,
+    Transcript,
+)
 from vault_sessions.state import NAMES, State
 from vault_sessions.vault import Vault
 
 if TYPE_CHECKING:
     from vault_sessions.formats.checkpoint import Format
     from vault_sessions.formats.memory import Skill
-    from vault_sessions.lifecycle.desk import Conversation, Desk
+    from vault_sessions.lifecycle.asking import Who
+    from vault_sessions.lifecycle.compacting import Compacted, Status
+    from vault_sessions.lifecycle.desk import Conversation, Desk, Saved
+    from vault_sessions.lifecycle.endings import Ended
     from vault_sessions.lifecycle.turns import Turn
     from vault_sessions.live import Live
+    from vault_sessions.memory import Kit
+    from vault_sessions.memory.facts import Outcome, Why
     from vault_sessions.removal import Learned, Trashed
     from vault_sessions.repair.doctor import Finding, Fixed
+    from vault_sessions.rules.ending import Due
+    from vault_sessions.rules.facts import Entry
     from vault_sessions.rules.resume import Decision
     from vault_sessions.rules.retention import Retention
     from vault_sessions.rules.stats import Stats
@@ -90,7 +110,8 @@ def _unasked(proposal: Proposal) -> str | None:
 class Shown(NamedTuple):
     """One session, read from its files: its row, its messages and what is wrong in them.
 
-    ``active`` holds the ids of the messages on the active branch.
+    ``active`` holds the ids of the messages on the active branch, ``covered`` those of them that
+    ``in_force``, the compaction in force, stands for.
     """
 
     session: Session
@@ -98,6 +119,8 @@ class Shown(NamedTuple):
     meta: Meta
     problems: tuple[tuple[str, Problem], ...]
     active: frozenset[str]
+    in_force: Compaction | None = None
+    covered: frozenset[str] = frozenset()
 
 
 class Workspace:
@@ -367,6 +390,7 @@ class Workspace:
         """One session, read from its files. Raises SessionNotFound, AmbiguousSession."""
         from vault_sessions import guard, scan
         from vault_sessions.formats.transcript import active_branch
+        from vault_sessions.rules.compaction import in_force
 
         session = self.find(given)
         found = scan.read_session(self.vault, session.id, sync.nanoseconds(self._clock()), _none)
@@ -374,14 +398,18 @@ class Workspace:
             raise SessionNotFound(f"The files of {given!r} are gone.")
         losses = guard.open_losses(self.vault, self.state, session.id)
         found = sync.with_losses(found, losses)
-        active = frozenset(message.id for message in active_branch(found.transcript.messages))
+        branch = active_branch(found.transcript.messages)
+        active = frozenset(message.id for message in branch)
+        force, count = in_force(branch, found.meta.compactions) or (None, 0)
+        covered = frozenset(message.id for message in branch[:count])
         meta_path = self.vault.meta(session.id)
         twice = [p for p in self._keeper.ask(queries.name_twice) if p[0] == meta_path]
         # the activity in the list leaves out stamps in the future; the row keeps it so
         row = found.session._replace(
             updated_at=session.updated_at, problems=found.session.problems + len(twice)
         )
-        return Shown(row, found.transcript, found.meta, (*found.problems, *twice), active)
+        problems = (*found.problems, *twice)
+        return Shown(row, found.transcript, found.meta, problems, active, force, covered)
 
     def meta(self, session_id: str) -> Meta:
         """What a session's metadata says now; nothing where it can't be read."""
@@ -791,6 +819,108 @@ class Workspace:
             return 0
         return removal.empty_trash(self.vault, before)
 
+    # --- memory ---
+
+    def memory_entries(self) -> builtins.list[Entry]:
+        """All that stands in facts.md. Raises VaultError."""
+        from vault_sessions.memory import facts
+
+        return facts.entries(self.vault)
+
+    def memory_log(self) -> builtins.list[Change]:
+        """All changes that we made to memory, the oldest first. Raises VaultError."""
+        from vault_sessions.memory import facts
+
+        return facts.log(self.vault)
+
+    def memory_why(self, text: str) -> Why:
+        """Where a text of memory comes from, and what its message says now. Raises VaultError."""
+        from vault_sessions.memory import facts
+
+        return facts.why(self.vault, text)
+
+    def remember(self, text: str, section: str | None = None, *, beside: bool = False) -> Outcome:
+        """Put a fact of the owner's into facts.md, merged with what is there; ``beside``: whatever
+        else is there. What would replace a bullet of the owner's is offered, not done.
+
+        Raises VaultError: it looks like a secret, there is no such section, …
+        """
+        from vault_sessions.memory import facts
+
+        with self._memory_written():
+            return facts.remember(self._kit(), text, section, by="user", beside=beside)
+
+    def memory_apply(self, proposal: Proposal, text: str) -> Change:
+        """Make a change of memory that the owner said yes to. Raises VaultError."""
+        from vault_sessions.memory import facts
+
+        with self._memory_written():
+            return facts.apply(self._kit(), proposal, text)
+
+    def memory_undo(self, change_id: str | None = None) -> Change:
+        """Take back a change of memory, by its id or the beginning of it; None: the latest.
+
+        Raises VaultError.
+        """
+        from vault_sessions.memory import facts
+
+        with self._memory_written():
+            return facts.undo(self._kit(), change_id)
+
+    def _kit(self) -> Kit:
+        from vault_sessions.memory import Kit
+
+        return Kit(self.vault, self.state, self._clock(), _random_bits)
+
+    @contextmanager
+    def _memory_written(self) -> Iterator[None]:
+        """The mirror has what memory says afterwards, also when an error came behind a write."""
+        from vault_sessions.memory import facts
+
+        try:
+            yield
+        finally:
+            self._keeper.changed(facts.paths(self.vault))
+
+    # --- corrections ---
+
+    def correction(self, text: str, message_id: str | None = None) -> Proposal | None:
+        """What to ask the owner, who has just said that in the open conversation (``message_id``
+        None: in its newest message that says so); None: there is nothing to be asked. Raises
+        VaultError."""
+        from vault_sessions.lifecycle import correcting
+
+        if self._conversation is None:
+            return None
+        return correcting.correction(self._desk(), self._conversation, text, message_id)
+
+    def save_correction(self, proposal: Proposal, text: str) -> Change:
+        """Make a change of memory that the owner said yes to, with the text as they left it.
+        Raises VaultError: nothing was changed."""
+        from vault_sessions.lifecycle import correcting
+
+        return correcting.save(self._desk(), proposal, text)
+
+    def decline(self, proposal: Proposal) -> None:
+        """The owner said no: it is not asked again in the open conversation."""
+        from vault_sessions.lifecycle import correcting
+
+        if self._conversation is not None:
+            correcting.decline(self._desk(), self._conversation, proposal)
+
+    def offers(self) -> builtins.list[Proposal]:
+        """The changes of memory that came up in the background and wait for the owner's answer.
+        Raises VaultError."""
+        from vault_sessions.lifecycle import correcting
+
+        return correcting.offers(self._desk())
+
+    def settle_offer(self, proposal: Proposal) -> None:
+        """The owner has answered one of these: it is not asked again. Raises VaultError."""
+        from vault_sessions.lifecycle import correcting
+
+        correcting.settle(self._desk(), proposal)
+
     # --- talking ---
 
     def decide(self, *, new: bool = False) -> Decision:
@@ -883,6 +1013,22 @@ class Workspace:
         self._conversation = conversation
         return conversation
 
+    @property
+    def conversation(self) -> Conversation | None:
+        """The open conversation; it belongs to the thread that opened it."""
+        return self._conversation
+
+    def refresh(self) -> bool:
+        """Re-read the open conversation if its file has changed. Was it so?"""
+        from vault_sessions.lifecycle import changes
+
+        conversation = self._conversation
+        if conversation is None:
+            return False
+        before = conversation.seen
+        changes.refresh(self._desk(), conversation)
+        return conversation.seen is not before
+
     def take_turn(
         self,
         text: str,
@@ -890,11 +1036,13 @@ class Workspace:
         session: str | None = None,
         on_text: Callable[[str], None] = _quiet,
         on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+        on_note: Callable[[str], None] = _quiet,
     ) -> Turn:
         """Say something and get an answer, in the open conversation, in ``session`` (a name or
         id), or in the one that the rules choose.
 
-        Failures of the model are in the Turn; what was said is on disk. Raises VaultError.
+        ``on_note`` hears of each call of a tool. Failures of the model are in the Turn; what was
+        said is on disk. Raises VaultError.
         """
         from vault_sessions.lifecycle import turns
 
@@ -908,7 +1056,193 @@ class Workspace:
             self.begin(self.decide())
         conversation = self._conversation
         assert conversation is not None
-        return turns.take_turn(self._desk(), conversation, text, on_text, on_wait)
+        return turns.take_turn(self._desk(), conversation, text, on_text, on_wait, on_note)
+
+    # --- endings and topics ---
+
+    def end(self, given: str, *, offline: bool = False, learn: bool = False) -> Ended:
+        """End a session now: topic, summary, facts, the picture of the user. ``offline``: without
+        a model; ``learn``: memory learns from it even if it was imported.
+
+        Raises SessionNotFound, AmbiguousSession, VaultError; ProviderError: it stays ``ending``.
+        """
+        from vault_sessions.lifecycle import endings
+
+        session = self.find(given)
+        desk = self._desk()
+        return endings.end_session(desk, session.id, "command", offline=offline, learn=learn)
+
+    def complete_ending(self, session_id: str) -> Ended | None:
+        """End a session that is marked as ending; None: it is not, somebody goes on with it.
+        Raises as ``end``."""
+        from vault_sessions.lifecycle import endings
+
+        mark = self.meta(session_id).ending
+        return endings.end_session(self._desk(), session_id, mark.reason) if mark else None
+
+    def unended(self) -> builtins.list[Session]:
+        """The sessions that have not ended, the newest activity first."""
+        now = self._clock()
+        return self._keeper.ask_fresh(lambda mirror: queries.not_ended(mirror, now))
+
+    def after_turn(self, session_id: str) -> None:
+        """What may be due after an answer: a topic, a compaction. Raises ProviderError, VaultError:
+        it is tried again after the next one."""
+        from vault_sessions.lifecycle import compacting, topics
+
+        desk, who = self._desk(), self._who(session_id)
+        try:
+            topics.give_topic_if_due(desk, session_id, who)
+        finally:
+            compacting.compact_if_due(desk, session_id, who)
+
+    def look_after(self) -> Iterator[Ended]:
+        """End the sessions of this machine whose time is over, and those whose ending was cut
+        short, five at most; then make topics that are missing. What failed says why; where the
+        model can't be reached nothing more is tried."""
+        from vault_sessions.errors import BadAnswer, ProviderError
+        from vault_sessions.lifecycle import topics
+
+        failed = False
+        for done in self._end_each(self._ending_now()):
+            yield done
+            failed = done.error is not None
+        desk = self._desk()
+        for session_id in () if failed else self._without_topic():
+            try:
+                topics.give_topic_if_due(desk, session_id, self._who(session_id))
+            except (BadAnswer, VaultError):
+                continue
+            except ProviderError:
+                return
+
+    def end_all(
+        self,
+        session_ids: Sequence[str] | None = None,
+        *,
+        offline: bool = False,
+        learn: bool = False,
+    ) -> Iterator[Ended]:
+        """As ``end``, one after another: these sessions, or all that have not ended. What went
+        wrong with one is in its result; after a model that can't be reached no more come."""
+        from vault_sessions.rules.ending import Due
+
+        if session_ids is None:
+            session_ids = [session.id for session in self.unended()]
+        dues = [Due(session_id, "command") for session_id in session_ids]
+        return self._end_each(dues, offline=offline, learn=learn)
+
+    def _end_each(
+        self, dues: Sequence[Due], *, offline: bool = False, learn: bool = False
+    ) -> Iterator[Ended]:
+        from vault_sessions.errors import BadAnswer, ProviderError
+        from vault_sessions.lifecycle import endings
+
+        paths: set[str] = set()  # mirrored together: each by itself takes as long as its ending
+
+        def saved(what: Saved) -> None:
+            paths.update((self.vault.transcript(what.session_id), self.vault.meta(what.session_id)))
+
+        desk = self._desk()._replace(saved=saved, wrote=paths.update)
+        try:
+            for name, reason in dues:
+                try:
+                    yield endings.end_session(desk, name, reason, offline=offline, learn=learn)
+                except (BadAnswer, VaultError) as error:
+                    yield endings.Ended(name, name, "ending", error=str(error))
+                except ProviderError as error:
+                    yield endings.Ended(name, name, "ending", error=str(error))
+                    return
+        finally:
+            if paths:
+                self._keeper.changed(paths)
+
+    def _ending_now(self) -> builtins.list[Due]:
+        from vault_sessions.rules.ending import ends_by_itself
+
+        rows, ours = self.unended(), self.state.written()
+        rules, now = self._resume_rules(), self._clock()
+        perhaps = ends_by_itself(rows, rules, now, ours, (), len(rows))
+        in_use = {due.session_id for due in perhaps if self.state.is_leased(due.session_id)}
+        return ends_by_itself(rows, rules, now, ours, in_use)
+
+    def _without_topic(self) -> builtins.list[str]:
+        from vault_sessions.rules.ending import lacks_topic
+
+        if not self.settings.topic_auto:
+            return []
+        has_model = self.settings.default_provider != OFFLINE
+        return lacks_topic(self.unended(), self.state.written(), has_model=has_model)
+
+    def another(self, say: Callable[[str], None] = _quiet, *, follows: bool = False) -> Workspace:
+        """The same vault for another thread: with a mirror of its own, and nobody to be asked.
+        ``follows``: a thread of this process watches the vault, and keeps the mirror fresh."""
+        other = Workspace(
+            self.vault,
+            self.settings,
+            say=say,
+            clock=self._clock,
+            environment=self._environment,
+            directory=self._directory,
+        )
+        if follows:
+            other._keeper = Keeper(self.vault, self.state, say, self._clock, follows=True)
+        return other
+
+    # --- compaction ---
+
+    def compact(
+        self,
+        given: str,
+        *,
+        keep: str = "",
+        on_status: Callable[[Status], None] = lambda status: None,
+    ) -> Compacted | str:
+        """Summarize a session's messages but for the newest, for the prompts to come; ``keep``:
+        what the summary is to keep. A text says why there was nothing to do.
+
+        Raises ProviderError, VaultError: nothing was recorded.
+        """
+        from vault_sessions.lifecycle import compacting
+
+        session_id = self.find(given).id
+        who = self._who(session_id)
+        return compacting.compact_now(self._desk(), session_id, who, keep=keep, on_status=on_status)
+
+    def compact_messages(
+        self,
+        session_id: str,
+        messages: Sequence[str],
+        *,
+        use_ai: bool,
+        on_status: Callable[[Status], None] = lambda status: None,
+    ) -> Compacted:
+        """Summarize exactly these messages (ids), which must be the first ones behind the summary
+        in force. Raises ProviderError, VaultError: nothing was recorded."""
+        from vault_sessions.lifecycle import compacting
+
+        choose = compacting.exactly(messages)
+        done = compacting.compact(
+            self._desk(),
+            session_id,
+            self._who(session_id),
+            choose,
+            use_ai=use_ai,
+            on_status=on_status,
+        )
+        if isinstance(done, str):
+            raise VaultError(f"Session {session_id} was not summarized: {done}.")
+        return done
+
+    def _who(self, session_id: str) -> Who | None:
+        """The model that works on a session: the one it is talking to, where it is open here."""
+        from vault_sessions.lifecycle.asking import Who, who
+
+        open_one = self._conversation
+        if open_one is not None and open_one.session_id == session_id:
+            offline = open_one.provider == OFFLINE
+            return None if offline else Who(open_one.provider, open_one.model)
+        return who(self._desk(), self.meta(session_id))
 
     def said(self, text: str) -> bool:
         """Was it said in the open conversation in this run? (Then it is on disk.)"""
@@ -982,6 +1316,46 @@ class Workspace:
             self._conversation.model = model
         self._conversation.switched = True
 
+    def provider_names(self) -> builtins.list[str]:
+        """Who can be asked to answer: the offline assistant, and all that the settings know."""
+        from vault_sessions.model import OFFLINE
+
+        return [OFFLINE, *sorted(self.settings.providers)]
+
+    def models_of(self, provider: str) -> builtins.list[str]:
+        """The models that a provider's server names; none where it can't be asked."""
+        from vault_sessions.assistant import provider as providers
+
+        if provider not in self.settings.providers:
+            return []
+        try:
+            return providers.listed(self.settings.providers[provider], self._environment)
+        except ProviderError:
+            return []
+
+    def check_new(
+        self, name: str | None, provider: str | None, model: str | None, skill: str | None
+    ) -> dict[str, str]:
+        """What is wrong with what a new session is to have, by field; empty: nothing."""
+        from vault_sessions.lifecycle import opening
+
+        faults: dict[str, str] = {}
+        try:
+            if name is not None and (taken := self._named(self.checked_name(name))) is not None:
+                faults["name"] = f"That is the name of {taken} already (or its id)."
+        except VaultError as error:
+            faults["name"] = str(error)
+        try:
+            opening.check_provider(self.settings, provider or self.settings.default_provider)
+        except ProviderError as error:
+            faults["provider"] = str(error)
+        try:
+            if skill is not None:
+                opening.find_skill(self._desk(), skill)
+        except VaultError as error:
+            faults["skill"] = str(error)
+        return faults
+
     def running_models(self) -> builtins.list[str]:
         """Model servers on this machine that answer, when no provider was ever chosen."""
         if self.settings.provider_chosen:
@@ -1024,6 +1398,7 @@ class Workspace:
             self._keeper.changed,
             self._confirm,
             self._say,
+            self._look_up,
         )
 
     def _place(self) -> Any:
@@ -1050,6 +1425,23 @@ class Workspace:
             return found + queries.search(mirror, compiled, newest=False, limit=20, where="memory")
 
         return self._keeper.ask(ask)
+
+    def _look_up(
+        self, query: str, where: str, since: datetime | None, limit: int
+    ) -> builtins.list[Hit]:
+        """Passages that have words of a query, the most relevant first."""
+        compiled = question_query(query)
+        return self._keeper.ask_fresh(
+            lambda mirror: queries.search(
+                mirror,
+                compiled,
+                newest=False,
+                limit=limit,
+                where=where,
+                since=since,
+                answers_of_models=True,
+            )
+        )
 
 
 def _none(session_id: str) -> list[str]:

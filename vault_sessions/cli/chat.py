@@ -21,6 +21,7 @@ from vault_sessions.cli.door import (
 from vault_sessions.cli.telling import (
     heard,
     hint_providers,
+    noting,
     resumed_line,
     session_line,
     tell_notices,
@@ -160,6 +161,7 @@ def _explain(decision: Decision, as_json: bool) -> None:
 def _one_turn(
     door: Door, conversation: Conversation, decision: Decision, text: str, as_json: bool
 ) -> None:
+    from vault_sessions.cli import correcting
     from vault_sessions.cli.stream import Stream
 
     workspace = door.workspace
@@ -171,7 +173,10 @@ def _one_turn(
     stream = Stream(quiet=as_json)
     try:
         turn = workspace.take_turn(
-            text, on_text=heard(door, conversation, stream), on_wait=waiting(door)
+            text,
+            on_text=heard(door, conversation, stream),
+            on_wait=waiting(door),
+            on_note=noting(door),
         )
     finally:
         stream.close()
@@ -181,8 +186,24 @@ def _one_turn(
     door.note(session_line(turn, conversation))
     if turn.error is not None:
         raise turn.error
+    if turn.status is None and turn.session_id is not None and not conversation.private:
+        sys.stdout.flush()
+        correcting.after_turn(door, text)
+        _tidy_up(door, turn.session_id)
     if turn.status == "cancelled":
         raise KeyboardInterrupt
+
+
+def _tidy_up(door: Door, session_id: str) -> None:
+    """What may be due after an answer, for ten seconds at most; the rest waits for the next run."""
+    from vault_sessions.background import Background
+
+    behind = Background(door.workspace.another)
+    behind.after_turn(session_id)
+    behind.look()
+    behind.finish()
+    for notice in behind.notices():
+        door.note(notice)
 
 
 def _turn_fields(turn: Turn, conversation: Conversation) -> dict[str, Any]:

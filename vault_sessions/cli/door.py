@@ -18,17 +18,21 @@ _GIVEN_ONLY = {"--yes", "--force", "--overwrite", "--fix", "--purge", "--version
 """Options that no variable can set: what they allow is allowed each time anew."""
 
 if TYPE_CHECKING:
-    from vault_sessions.model import Session
+    from vault_sessions.model import Proposal, Session
     from vault_sessions.workspace import Workspace
 
 
 class Door:
-    """The global options as given, and the workspace once it is open."""
+    """The global options as given, and the workspace once it is open.
+
+    ``converses``: a conversation goes on in the terminal, so the person can be asked things.
+    """
 
     def __init__(self) -> None:
         self.vault: str | None = None
         self.verbose = False
         self.quiet = False
+        self.converses = False
         self._workspace: Workspace | None = None
 
     @property
@@ -37,7 +41,9 @@ class Door:
         if self._workspace is None:
             from vault_sessions.workspace import Workspace
 
-            self._workspace = Workspace.open(self.vault, say=self.note, ask=self.ask)
+            self._workspace = Workspace.open(
+                self.vault, say=self.note, ask=self.ask, confirm=self.confirm
+            )
             self.detail(f"vault  {self._workspace.vault.root}")
             self.detail(f"mirror {self._workspace.mirror_path}")
         return self._workspace
@@ -56,6 +62,12 @@ class Door:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return True
         return click.confirm(safe(question), default=True, err=True)
+
+    def confirm(self, proposal: Proposal) -> str | None:
+        """Ask about a change of memory, as ``cli.confirming`` does."""
+        from vault_sessions.cli import confirming
+
+        return confirming.confirm(self, proposal)
 
     def detail(self, text: str) -> None:
         """A line for the person who asked for more."""

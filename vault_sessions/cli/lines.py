@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vault_sessions.background import Background
 from vault_sessions.cli.door import Door
 from vault_sessions.cli.stream import Stream
 from vault_sessions.cli.telling import (
     heard,
     hint_providers,
+    noting,
     resumed_line,
     tell_notices,
     waiting,
@@ -21,6 +23,7 @@ from vault_sessions.errors import VaultSessionsError
 from vault_sessions.formats.display import safe, safe_line
 
 if TYPE_CHECKING:
+    from vault_sessions.lifecycle.compacting import Status
     from vault_sessions.lifecycle.desk import Conversation
     from vault_sessions.rules.resume import Decision
 
@@ -30,6 +33,7 @@ HELP = """\
 /title TEXT       set this session's topic
 /skill [NAME]     use a skill, or list them
 /model [P] [M]    another provider or model for this session
+/compact [WHAT]   summarize what was said, but for the newest; WHAT is to be kept of it
 /search WORDS     search in everything
 /memory           what is remembered
 /why              why this session was opened
@@ -41,12 +45,14 @@ def converse(door: Door, conversation: Conversation, decision: Decision) -> None
     """Read, answer, repeat, until the person leaves. Meanwhile the mirror is kept fresh."""
     with suppress(ImportError):
         import readline  # noqa: F401  # line editing and history for input()
+    door.converses = True
     chat = _Chat(door, conversation, decision)
     chat.open()
     heard: list[str] = []
     live = door.workspace.live(say=heard.append)
     if not conversation.private:
         live.start(delay=0.3)
+        chat.behind.look()
     try:
         _converse(door, chat, heard)
     finally:
@@ -65,6 +71,8 @@ def _converse(door: Door, chat: _Chat, heard: list[str]) -> None:
             continue
         while heard:  # not in the middle of what was being typed
             door.note(heard.pop(0))
+        for notice in chat.behind.notices():
+            door.note(notice)
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if not text.strip():
             continue
@@ -85,10 +93,11 @@ def _converse(door: Door, chat: _Chat, heard: list[str]) -> None:
 
 
 class _Chat:
-    """The open conversation of a terminal."""
+    """The open conversation of a terminal, and what is done behind it."""
 
     def __init__(self, door: Door, conversation: Conversation, decision: Decision) -> None:
         self.door = door
+        self.behind = Background(door.workspace.another, delay=0.3)
         self.conversation = conversation
         self.decision = decision
 
@@ -107,6 +116,18 @@ class _Chat:
             if not self.conversation.private:
                 hint_providers(door)
         tell_notices(door, self.conversation)
+        self._ask_offers()
+
+    def _ask_offers(self) -> None:
+        """What came up in the background is asked before anything is said."""
+        from vault_sessions.cli import correcting
+
+        if self.conversation.private:
+            return
+        try:
+            correcting.ask_offers(self.door)
+        except VaultSessionsError as error:
+            click.echo(f"Error: {safe(str(error))}", err=True)
 
     def _recap(self) -> None:
         """The last exchanges, as they were said."""
@@ -122,6 +143,8 @@ class _Chat:
             click.echo(f"{lead}{_shortened(safe(message.text))}")
 
     def say(self, text: str) -> None:
+        from vault_sessions.cli import correcting
+
         workspace = self.door.workspace
         if again := workspace.next_session():
             self.door.note(f"A new session: {again.reason}.")
@@ -131,10 +154,14 @@ class _Chat:
                 again, provider=chosen[0], model=chosen[1], skill=now.skill, private=now.private
             )
             self.decision = again
+            if not now.private:
+                self.behind.look()
         stream = Stream()
         try:
             on_text = heard(self.door, self.conversation, stream)
-            turn = workspace.take_turn(text, on_text=on_text, on_wait=waiting(self.door))
+            turn = workspace.take_turn(
+                text, on_text=on_text, on_wait=waiting(self.door), on_note=noting(self.door)
+            )
         finally:
             stream.close()
         tell_notices(self.door, self.conversation)
@@ -143,6 +170,9 @@ class _Chat:
         if turn.error is not None:
             raise turn.error
         click.echo()
+        correcting.after_turn(self.door, text)
+        if turn.session_id is not None and not self.conversation.private:
+            self.behind.after_turn(turn.session_id)
 
     def command(self, line: str) -> str | None:
         """Do what a slash command says; "quit" to leave."""
@@ -154,11 +184,14 @@ class _Chat:
             case "help" | "?":
                 click.echo(HELP)
             case "new":
+                before = self.conversation
                 self.conversation = self.door.workspace.new_conversation(
                     private=self.conversation.private
                 )
                 self.door.note("A new session.")
                 tell_notices(self.door, self.conversation)
+                if before.session_id is not None and not before.private:
+                    self.behind.end(before.session_id)
             case "sessions":
                 self._sessions()
             case "title":
@@ -167,6 +200,8 @@ class _Chat:
                 self._skill(rest)
             case "model":
                 self._model(rest)
+            case "compact":
+                self._compact(rest)
             case "search":
                 self._search(rest)
             case "memory":
@@ -218,17 +253,50 @@ class _Chat:
         now = self.conversation
         click.echo(safe_line(f"{now.provider} {now.model or ''}"))
 
+    def _compact(self, keep: str) -> None:
+        session_id = self.conversation.session_id
+        if self.conversation.private:
+            click.echo("Private: nothing is stored, so there is nothing to summarize.", err=True)
+            return
+        if session_id is None:
+            click.echo("Say something first.", err=True)
+            return
+
+        def tell(status: Status) -> None:
+            if status.stage == "summarizing":
+                self.door.note(f"Summarizing {status.message_count} messages …")
+
+        try:
+            done = self.door.workspace.compact(session_id, keep=keep, on_status=tell)
+        except KeyboardInterrupt:
+            click.echo("\n(stopped; nothing was summarized)", err=True)
+            return
+        if isinstance(done, str):
+            self.door.note(f"Nothing was summarized: {done}.")
+            return
+        click.echo(safe(done.record.summary))
+        self.door.note(
+            f"{done.record.message_range} are sent as this summary from now on, which saves about "
+            f"{done.saved} tokens a turn; the transcript is as it was."
+        )
+
     def _search(self, words: str) -> None:
         from vault_sessions.cli.searching import print_hits
 
         print_hits(self.door.workspace.search(words, limit=10), as_json=False)
 
     def close(self) -> None:
-        """Leave, saying how to come back."""
+        """Leave, saying how to come back; what was begun behind the conversation is awaited."""
         if self.conversation.session_id is not None and not self.conversation.private:
             name = self.conversation.name or self.conversation.session_id
             self.door.note(f"Come back: vault-sessions chat -s {safe_line(name)}")
         sys.stdout.flush()
+        if not self.behind.finish(0.5):
+            self.door.note("Finishing what is due in the background; Ctrl-C leaves it for later.")
+            with suppress(KeyboardInterrupt):
+                self.behind.finish()
+        for notice in self.behind.notices():
+            self.door.note(notice)
 
 
 def _shortened(text: str, lines: int = 8) -> str:

@@ -27,7 +27,7 @@ from vault_sessions.formats.display import fit, safe, safe_line, width
 from vault_sessions.formats.times import format_time, local_time
 
 if TYPE_CHECKING:
-    from vault_sessions.model import Message, Problem, Session
+    from vault_sessions.model import Compaction, Message, Problem, Session
     from vault_sessions.workspace import Shown
 
 
@@ -168,10 +168,14 @@ def _as_json(shown: Shown, messages: list[Message]) -> dict[str, Any]:
                 "created_at": format_time(message.created_at) if message.created_at else None,
                 "line": message.line,
                 "active": message.id in shown.active,
+                "covered": message.id in shown.covered,
             }
             for message in messages
         ],
-        "compactions": [compaction._asdict() for compaction in shown.meta.compactions],
+        "compactions": [
+            {**compaction._asdict(), "in_force": compaction == shown.in_force}
+            for compaction in shown.meta.compactions
+        ],
         "problem_list": _problem_list(shown),
     }
 
@@ -234,12 +238,36 @@ def _body(message: Message) -> str:
     return text
 
 
+def _summarized_before(shown: Shown, messages: list[Message]) -> int | None:
+    """Before which of the messages the summary stands: behind the last of those that it covers."""
+    if shown.in_force is None:
+        return None
+    places = (place for place, message in enumerate(messages) if message.id in shown.covered)
+    return max(places, default=-1) + 1
+
+
+def _summary_line(compaction: Compaction, covered: int) -> str:
+    """What is summarized, how and when."""
+    by = " ".join(part for part in (compaction.provider, compaction.model) if part)
+    parts = [
+        f"Messages 1-{covered} are sent to a model as this summary",
+        compaction.method + (f" by {by}" if by else ""),
+        local_time(compaction.compacted_at),
+    ]
+    return safe_line(" · ".join(part for part in parts if part))
+
+
 def _print_plain(shown: Shown, messages: list[Message]) -> None:
     for line in _heading(shown):
         say(line)
-    for message in messages:
-        say(f"\n--- {_who(message)}")
-        say(_body(message))
+    summarized = _summarized_before(shown, messages)
+    for place in range(len(messages) + 1):
+        if place == summarized and shown.in_force is not None:
+            say(f"\n=== {_summary_line(shown.in_force, len(shown.covered))}")
+            say(f"{safe(shown.in_force.summary)}\n===")
+        if place < len(messages):
+            say(f"\n--- {_who(messages[place])}")
+            say(_body(messages[place]))
 
 
 def _render(shown: Shown, messages: list[Message]) -> None:
@@ -254,11 +282,20 @@ def _render(shown: Shown, messages: list[Message]) -> None:
     console.print(Text(title, style="bold"))
     console.print(Text(made, style="dim"))
     styles = {"user": "cyan", "assistant": "green"}
-    for message in messages:
-        style = styles.get(message.role, "magenta")
-        console.print()
-        console.print(Rule(Text(_who(message), style=style), align="left", style="dim"))
-        console.print(Markdown(_body(message), hyperlinks=False))
+    summarized = _summarized_before(shown, messages)
+    for place in range(len(messages) + 1):
+        if place == summarized and shown.in_force is not None:
+            line = Text(_summary_line(shown.in_force, len(shown.covered)), style="yellow")
+            console.print()
+            console.print(Rule(line, characters="═", align="left", style="yellow"))
+            console.print(Markdown(safe(shown.in_force.summary), hyperlinks=False))
+            console.print(Rule(characters="═", style="yellow"))
+        if place < len(messages):
+            message = messages[place]
+            style = styles.get(message.role, "magenta")
+            console.print()
+            console.print(Rule(Text(_who(message), style=style), align="left", style="dim"))
+            console.print(Markdown(_body(message), hyperlinks=False))
 
 
 @click.command("rename")

@@ -80,6 +80,11 @@ def waiting(door: Door) -> Any:
     return lambda seconds, why: door.note(f"({why}; trying again in {max(1, ceil(seconds))} s)")
 
 
+def noting(door: Door) -> Callable[[str], None]:
+    """Tells of each call of a tool, once it is done."""
+    return lambda note: door.note(f"· {safe_line(note)}")
+
+
 def session_line(turn: Turn, conversation: Conversation) -> str:
     """The line on stderr that says where the words are."""
     if conversation.private or turn.session_id is None:

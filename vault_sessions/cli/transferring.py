@@ -223,12 +223,13 @@ def import_command(
     sessions.db and Atuin's ai_sessions.db all sessions come, or the one that -n names; to repeat
     it is safe.
     """
-    from vault_sessions.transfer.checkpoints import SQLITE, read_input
+    from vault_sessions.transfer.checkpoints import SQLITE
 
     if name is not None and not name.strip():
         raise click.UsageError("--name is empty.")
-    data = _read_stdin() if file == "-" else read_input(file)
-    if data[: len(SQLITE)] == SQLITE:
+    # a file's bytes are left to those who let them go before there is more to hold
+    data = _read_stdin() if file == "-" else None
+    if data[: len(SQLITE)] == SQLITE if data is not None else _is_database(file):
         if file == "-":
             raise click.UsageError("A database is read from its file; give its path.")
         if overwrite or kind:
@@ -250,6 +251,12 @@ def import_command(
     else:
         _tell(door, done)
     return 0
+
+
+def _is_database(path: str) -> bool:
+    from vault_sessions.transfer.store import is_sqlite
+
+    return os.path.isfile(path) and is_sqlite(path)  # a pipe that is opened and closed is broken
 
 
 def _read_stdin() -> bytes:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from queue import SimpleQueue
 
 import click
 
+from vault_sessions.background import Background
 from vault_sessions.cli.door import Door, json_option, pass_door, print_json, say
 from vault_sessions.cli.telling import tell_tidied
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.display import safe_json, safe_line
+
+LOOK_SECONDS = 60.0
+"""So often the sessions are looked after: endings whose time has come, topics that are missing."""
 
 
 @click.command("watch")
@@ -21,6 +26,7 @@ from vault_sessions.formats.display import safe_json, safe_line
 def watch_command(door: Door, once: bool, as_json: bool) -> None:
     """Keep the mirror fresh while files are edited, a line for each change; one a vault.
 
+    Ends the sessions whose time has come and makes missing topics, too.
     Searches and lists elsewhere are then as fast with 20,000 sessions as with ten. With --json
     each change is a document on a line of its own (with --once: one list).
     """
@@ -36,6 +42,8 @@ def watch_command(door: Door, once: bool, as_json: bool) -> None:
         raise VaultError(
             f"{who} is watching this vault already (watch, or an open chat); one is enough."
         )
+    another = partial(door.workspace.another, follows=True)
+    behind = Background(another, every=LOOK_SECONDS, say=door.note)
     try:
         tell_tidied(door)
         live.start()
@@ -43,9 +51,11 @@ def watch_command(door: Door, once: bool, as_json: bool) -> None:
             kind, text = heard.get()
             if kind == "ready":
                 door.note(f"Watching {door.workspace.vault.root}. Ctrl-C ends it.")
+                behind.look()
             else:
                 _tell(kind, text, as_json)
     finally:
+        behind.finish(0)
         live.stop()
 
 
