@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import stat
 import sys
 from typing import NamedTuple
 
@@ -52,7 +53,11 @@ def find_repository(root: str) -> Places | None:
 def _places(path: str) -> Places | None:
     """The folders that a ``.git`` stands for: itself or, if it is a file, the one it names."""
     own = path
-    if os.path.isfile(path):  # a further working tree, or a submodule
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # as in most folders; no second look then
+        return None
+    if stat.S_ISREG(mode):  # a further working tree, or a submodule
         said = _text(path)
         if not said.startswith("gitdir:"):
             return None

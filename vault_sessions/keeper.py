@@ -48,7 +48,8 @@ class Keeper:
     """The mirror of one vault, opened when it is first needed.
 
     ``watches``: for the one process that watches the vault. It reconciles when it wants to, asks
-    nobody, and has no use for a mirror in memory.
+    nobody, and has no use for a mirror in memory. ``follows``: another thread of this process does
+    that, and tells of every change; here the mirror is only read.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Keeper:
         clock: Callable[[], datetime],
         *,
         watches: bool = False,
+        follows: bool = False,
     ) -> None:
         self._vault = vault
         self._state = state
@@ -71,6 +73,7 @@ class Keeper:
         self._halted: str | None = None
         self._look_again = self._ask_again = clock()
         self._watches = watches
+        self._follows = follows
         self._file: tuple[int, int] | None = None
 
     @property
@@ -103,7 +106,8 @@ class Keeper:
         """As ``ask``, after comparing the stamps of all files with what the mirror knows, unless
         that was done just now and takes long. Who watches the vault may know without looking."""
         known = self._mirror is not None
-        if known and not self._told_fresh() and self._clock() >= self._look_again:
+        asks = known and not self._follows
+        if asks and not self._told_fresh() and self._clock() >= self._look_again:
             self.reconcile()
         return self.ask(question)
 
@@ -154,7 +158,7 @@ class Keeper:
             except MirrorError as error:
                 self._mirror = self._in_memory(str(error))
             self._file = self._file_now()
-            if not self._watches and not self._told_fresh():
+            if not (self._watches or self._follows) and not self._told_fresh():
                 self.reconcile()
         return self._mirror
 
@@ -257,6 +261,8 @@ class Keeper:
 
         While another process is writing it is left for the next time.
         """
+        if self._follows:
+            return
         paths = {self._vault.transcript(session_id), self._vault.meta(session_id)}
         now = self._clock()
         try:
@@ -297,6 +303,8 @@ class Keeper:
 
         Raises MirrorBusy for what is to go for good.
         """
+        if self._follows:
+            return
 
         def mirror_them() -> None:
             now = self._clock()

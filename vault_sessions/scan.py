@@ -49,6 +49,8 @@ EMPTY = Transcript((), (), 0, 0, 0)
 
 _HAS_FLAGS = hasattr(os.stat_result, "st_flags")
 _SF_DATALESS = 0x40000000  # macOS: the file's bytes are in the cloud only
+LARGE = 4 << 20
+"""Bytes of a transcript from which on memory counts for more than a tenth of the time."""
 AWAY = "kept in the cloud, not on this machine; not read"
 """What is said of a file that is not downloaded."""
 
@@ -168,11 +170,17 @@ def unsure(stamp: Stamp, now_ns: int) -> bool:
 
 
 def read_session(
-    vault: Vault, session_id: str, now_ns: int, siblings: Callable[[str], Iterable[str]]
+    vault: Vault,
+    session_id: str,
+    now_ns: int,
+    siblings: Callable[[str], Iterable[str]],
+    *,
+    lean: bool = False,
 ) -> Found | None:
     """One session as its files are now; None when neither is there.
 
-    ``siblings(id)``: the sessions of which this one could be a copy by its name.
+    ``siblings(id)``: the sessions of which this one could be a copy by its name. ``lean``: a large
+    transcript is read as ``parse`` does with that name.
     """
     path, meta_path = vault.transcript(session_id), vault.meta(session_id)
     files: list[FileState] = []
@@ -181,7 +189,7 @@ def read_session(
     read = _read(vault, path, now_ns, problems, files)
     if read is not None:
         whole, stamp, again = read
-        transcript = parse(whole)
+        transcript = parse(whole, lean=lean and len(whole) > LARGE)
         problems += [(path, found) for found in transcript.problems]
         digest = hashlib.sha256(memoryview(whole)[: transcript.known_end]).hexdigest()
         end = transcript.known_end

@@ -13,14 +13,13 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from vault_sessions import atomic, git, guard, scan
+from vault_sessions import atomic, scan
 from vault_sessions.errors import VaultError
 from vault_sessions.formats.names import TRANSCRIPT, in_cloud, where_copies_stand
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.formats.transcript import parse
 from vault_sessions.mirror.store import Builder, Mirror, guarded
 from vault_sessions.model import FileState, Found, Loss, Message, Stamp, problem
-from vault_sessions.rules.missing import count_missing
 from vault_sessions.state import State
 from vault_sessions.vault import Vault
 
@@ -78,7 +77,7 @@ def sync(
             return changes._replace(vanished=tuple(sorted(vanished)))
     seen = scan.look(vault)
     digest = seen.digest()
-    waiting = state is not None and guard.is_waiting(state)
+    waiting = state is not None and any(one.status == "waiting" for one in state.losses())
     if mirror.info("digest") == digest and not waiting and not mirror.unsure():
         return Changes()
     with mirror.transaction(wait_ms):
@@ -106,6 +105,8 @@ def rebuild(
     state: State | None = None,
 ) -> None:
     """Fill an empty mirror from all files. ``progress(done, total)`` counts sessions."""
+    from vault_sessions import git, guard  # not needed by who finds nothing changed
+
     losses = guard.open_losses(vault, state) if state is not None else []
     with guarded():
         builder = Builder(mirror)
@@ -128,7 +129,7 @@ def rebuild(
             if kind != "session":
                 _refresh_other(vault, mirror, now, kind, name)
                 continue
-            found = scan.read_session(vault, name, now_ns, siblings)
+            found = scan.read_session(vault, name, now_ns, siblings, lean=True)
             if found is not None and found.copy_of is None:
                 builder.add_session(with_losses(found, losses))
             elif found is not None:
@@ -158,6 +159,8 @@ def appended(
 
     Raises MirrorBusy when the mirror is not free within 200 ms: the path is left for later.
     """
+    from vault_sessions import git
+
     path = vault.transcript(session_id)
     with mirror.transaction(200):
         known = mirror.file(path)
@@ -172,7 +175,9 @@ def appended(
         ):
             added = _add_lines(mirror, now, session_id, known, line, stamp, None)
         if added:
-            mirror.note("head", git.head(vault.root))
+            head = git.head(vault.root)
+            if head != mirror.info("head"):
+                mirror.note("head", head)
             return Changes((session_id,))
         return _refresh(vault, mirror, now, {path}, state, {session_id: line})
 
@@ -221,6 +226,8 @@ def _refresh(
 
     ``written``: lines that were written to sessions just now, by us.
     """
+    from vault_sessions import git
+
     sessions: set[str] = set()
     memory: list[str] = []
     gone: list[str] = []
@@ -269,7 +276,7 @@ def _read_session(vault: Vault, now: datetime, session_id: str) -> Found | None:
     def siblings(stem: str) -> list[str]:
         return scan.possible_originals(stem, _exists(vault))
 
-    return scan.read_session(vault, session_id, nanoseconds(now), siblings)
+    return scan.read_session(vault, session_id, nanoseconds(now), siblings, lean=True)
 
 
 def _put(vault: Vault, mirror: Mirror, session_id: str, found: Found | None) -> None:
@@ -310,6 +317,9 @@ def _guard_session(
     ``line``: was written behind it just now, and counts as known. Raises VaultError when it can't
     be kept.
     """
+    from vault_sessions import guard
+    from vault_sessions.rules.missing import count_missing
+
     if found.data is None or found.copy_of is not None:
         return False
     ids_now = {message.id for message in found.transcript.messages}
@@ -331,6 +341,8 @@ def _judge_losses(
     vault: Vault, mirror: Mirror, now: datetime, state: State, lost: set[str]
 ) -> list[str]:
     """What becomes of kept lines; the problems of their sessions follow. Notices for a person."""
+    from vault_sessions import guard
+
     try:
         reviewed = guard.review(vault, state, now)
         losses = guard.open_losses(vault, state)
@@ -344,6 +356,10 @@ def _judge_losses(
 
 def with_losses(found: Found, losses: Collection[Loss]) -> Found:
     """The session with what is to be said of messages that are missing from it."""
+    if not losses:
+        return found
+    from vault_sessions import guard
+
     missing = guard.problem_of(losses, found.session.id)
     if missing is None or found.copy_of is not None or found.data is None:
         return found

@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple, overload
 
 import orjson
 
-from vault_sessions.formats.times import format_time, parse_time
+from vault_sessions.formats.times import parse_time
 from vault_sessions.model import ROLES
 
 Format = Literal["json", "yaml", "markdown"]
@@ -122,7 +123,7 @@ class Checkpoint(NamedTuple):
     exported_at: datetime | None
     exported_by: str | None
     session: CheckpointSession
-    messages: tuple[CheckpointMessage, ...]
+    messages: Sequence[CheckpointMessage]
     context: CheckpointContext
     statistics: CheckpointStatistics
     original: Original | None = None
@@ -143,9 +144,13 @@ def format_of_content(data: bytes) -> Format:
 
 def exact_time(instant: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, or with microseconds where there are any."""
-    if instant.microsecond % 1000:
-        return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return format_time(instant)
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    # a fifth of the time of isoformat
+    text = orjson.dumps(instant, option=orjson.OPT_UTC_Z).decode()[1:-2]
+    if not instant.microsecond:
+        text += ".000"
+    return (text if instant.microsecond % 1000 else text[:23]) + "Z"
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -179,10 +184,11 @@ def _filled(fields: dict[str, Any], *required: str) -> dict[str, Any]:
 
 def message_fields(message: CheckpointMessage) -> dict[str, Any]:
     """A message as a member of the list in a document."""
-    fields: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.created_at is not None:
-        fields["created_at"] = exact_time(message.created_at)
-    if message.archived:
+    role, content, at, archived = message
+    fields: dict[str, Any] = {"role": role, "content": content}
+    if at is not None:
+        fields["created_at"] = exact_time(at)
+    if archived:
         fields["archived"] = True
     return fields
 
@@ -204,12 +210,20 @@ def pieces(data: bytes, size: int = MIB) -> Iterator[bytes]:
 
 def is_text(data: bytes) -> bool:
     """Is it UTF-8?"""
-    try:
-        for piece in pieces(data):
+    return not_utf8(data) is None
+
+
+def not_utf8(data: bytes) -> tuple[int, int] | None:
+    """Line and column of the first byte that is not UTF-8; None: all of it is."""
+    at = 0
+    for piece in pieces(data):
+        try:
             piece.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        except UnicodeDecodeError as error:
+            at += error.start
+            return data.count(b"\n", 0, at) + 1, at - data.rfind(b"\n", 0, at)
+        at += len(piece)
+    return None
 
 
 def too_deep(value: Any, left: int = MAX_DEPTH - 3) -> bool:
@@ -230,8 +244,8 @@ def too_deep(value: Any, left: int = MAX_DEPTH - 3) -> bool:
 def checked(document: Any, *, name: str | None = None) -> Checkpoint:
     """The checkpoint that a document is; ``name`` stands in for its session's.
 
-    The document's transcript is taken out of it. Raises CheckpointError at the first rule that it
-    breaks, in the order of docs/checkpoints.md.
+    The document's messages and transcript are taken out of it. Raises CheckpointError at the first
+    rule that it breaks, in the order of docs/checkpoints.md.
     """
     if _is_null(document):
         document = {}
@@ -241,12 +255,10 @@ def checked(document: Any, *, name: str | None = None) -> Checkpoint:
     given = _mapping(document.get("session"), "session")
     session_name = name or _required(given, "name")
     provider, model = _required(given, "provider"), _required(given, "model")
-    listed = document.get("messages")
-    if not isinstance(listed, list) and not _is_null(listed):
-        raise CheckpointError("messages is not a list")
-    if not listed or _is_null(listed):
+    reading = _listed(document.pop("messages", None))
+    if not len(reading):
         raise CheckpointError("checkpoint must contain at least one message")
-    messages = _messages(listed)
+    messages = reading.messages()
     session = CheckpointSession(
         session_name,
         provider,
@@ -288,33 +300,128 @@ def _required(session: dict[str, Any], key: str) -> str:
     return value
 
 
-def _messages(listed: list[Any]) -> tuple[CheckpointMessage, ...]:
-    """Rule by rule, so that the first broken one is told of all messages."""
-    for number, message in enumerate(listed, 1):
-        if not isinstance(message, dict):
-            raise CheckpointError(f"message is not an object: message {number}")
-        role = _text(message.get("role"), "message role", f": message {number}")
-        if not role:
-            raise CheckpointError(f"message role is required: message {number}")
-        if role not in ROLES:
-            wanted = ", ".join(_ROLES)
-            raise CheckpointError(
-                f"invalid message role: message {number} has role {role[:40]!r} "
-                f"(expected: {wanted})"
-            )
-    contents = [
-        _text(message.get("content"), "message content", f": message {number}") or ""
-        for number, message in enumerate(listed, 1)
-    ]
-    return tuple(
-        CheckpointMessage(
-            str(message["role"]),
-            content,
-            _time(message.get("created_at"), "message", "created_at", number),
-            _flag(message.get("archived"), number),
+class CompactMessages(Sequence[CheckpointMessage]):
+    """Messages in a little more memory than their bytes: as a text, one with a single emoji takes
+    four times as much, and one of a letter two hundred times."""
+
+    def __init__(self, messages: Iterable[CheckpointMessage] = ()) -> None:
+        self._texts = bytearray()
+        self._ends = array("Q")
+        self._times = array("q")
+        self._kinds = bytearray()
+        for message in messages:
+            self.append(message)
+
+    def append(self, message: CheckpointMessage) -> None:
+        """Add one behind the others."""
+        role, content, at, archived = message
+        self._texts += content.encode(errors="surrogatepass")
+        self._ends.append(len(self._texts))
+        self._times.append(_NO_TIME if at is None else (at - GO_ZERO) // _MICROSECOND)
+        self._kinds.append(ROLES.index(role) << 1 | archived)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, place: int) -> CheckpointMessage: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[CheckpointMessage]: ...
+    def __getitem__(self, place: int | slice) -> CheckpointMessage | Sequence[CheckpointMessage]:
+        if isinstance(place, slice):
+            return tuple(self[each] for each in range(*place.indices(len(self))))
+        place = range(len(self))[place]
+        begin = self._ends[place - 1] if place else 0
+        content = self._texts[begin : self._ends[place]].decode(errors="surrogatepass")
+        at, kind = self._times[place], self._kinds[place]
+        time = None if at == _NO_TIME else GO_ZERO + timedelta(microseconds=at)
+        return CheckpointMessage(ROLES[kind >> 1], content, time, bool(kind & 1))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Sequence)
+            and len(self) == len(other)
+            and all(mine == yours for mine, yours in zip(self, other, strict=True))
         )
-        for number, (message, content) in enumerate(zip(listed, contents, strict=True), 1)
-    )
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+_NO_TIME = -1
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Reading:
+    """Messages of a document as they are read, one by one; the first rule that one of them breaks
+    is told at the end, rule by rule."""
+
+    def __init__(self) -> None:
+        self._found = CompactMessages()
+        self._count = 0
+        self._wrong: dict[int, CheckpointError] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, message: Any) -> None:
+        """The next member of the list."""
+        self._count += 1
+        if not self._wrong:
+            rule = 0
+            try:
+                role = _role(message, self._count)
+                rule = 1
+                content = _content(message, self._count)
+                rule = 2
+                at = _time(message.get("created_at"), "message", "created_at", self._count)
+                archived = _flag(message.get("archived"), self._count)
+                self._found.append(CheckpointMessage(role, content, at, archived))
+            except CheckpointError as error:
+                self._wrong[rule] = error
+            return
+        # something is wrong already: an earlier rule may still be broken
+        for rule, check in enumerate((_role, _content)):
+            try:
+                if rule < min(self._wrong):
+                    check(message, self._count)
+            except CheckpointError as error:
+                self._wrong[rule] = error
+
+    def messages(self) -> CompactMessages:
+        """All of them. Raises CheckpointError."""
+        if self._wrong:
+            raise self._wrong[min(self._wrong)]
+        return self._found
+
+
+def _listed(value: Any) -> Reading:
+    if isinstance(value, Reading):
+        return value
+    if not isinstance(value, list) and not _is_null(value):
+        raise CheckpointError("messages is not a list")
+    reading = Reading()
+    for message in () if _is_null(value) else value:
+        reading.add(message)
+    return reading
+
+
+def _role(message: Any, number: int) -> str:
+    if not isinstance(message, dict):
+        raise CheckpointError(f"message is not an object: message {number}")
+    role = _text(message.get("role"), "message role", f": message {number}")
+    if not role:
+        raise CheckpointError(f"message role is required: message {number}")
+    if role not in ROLES:
+        raise CheckpointError(
+            f"invalid message role: message {number} has role {role[:40]!r} "
+            f"(expected: {', '.join(_ROLES)})"
+        )
+    return role
+
+
+def _content(message: dict[str, Any], number: int) -> str:
+    return _text(message.get("content"), "message content", f": message {number}") or ""
 
 
 def _statistics(value: Any, found: int) -> CheckpointStatistics:

@@ -15,8 +15,10 @@ from vault_sessions.formats.checkpoint import (
     CheckpointError,
     CheckpointMessage,
     Original,
+    Reading,
     is_text,
     message_fields,
+    not_utf8,
     original_fields,
     parts,
     pieces,
@@ -25,7 +27,13 @@ from vault_sessions.formats.checkpoint import (
 _BATCH = 500
 _TRANSCRIPT = b'"transcript": "'
 _QUOTE = re.compile(rb'(?<!\\)(?:\\\\)*"')
-_MARK = "(read by pieces)"
+_MARKED = "(read by pieces)"
+_MARK = b'"(read by pieces)"'
+# in a valid file a quote inside a text has a backslash before it
+_MESSAGES = re.compile(rb'"messages"\s*:\s*\[')
+_BEHIND = (b'"context"', b'"statistics"', b'"vault_sessions"')
+_BETWEEN = re.compile(rb"\}\s*,\s*\{")
+_GUESSES = 20
 
 
 def encode(checkpoint: Checkpoint) -> Iterator[bytes]:
@@ -53,23 +61,88 @@ def decode(data: bytes) -> Any:
 
 
 def _by_pieces(data: bytes) -> Any:
-    """The document, its transcript read piece by piece: as one text with a single emoji it would
-    take four times its size. None: it must be read whole."""
-    start = data.rfind(_TRANSCRIPT) + len(_TRANSCRIPT)
-    if start < len(_TRANSCRIPT):
-        return None
-    end = _QUOTE.search(data, start)
-    if end is None:
-        return None
+    """The document, its messages and its transcript read piece by piece: as one text with a single
+    emoji the transcript would take four times its size. None: it must be read whole.
+
+    Where a piece ends is guessed. That every piece is valid, and what is left is, with a mark in
+    the place of each, proves the guess.
+    """
+    spans = [_span_of_messages(data), _span_of_transcript(data)]
+    left, at = bytearray(), 0
+    for begin, end in sorted(spans):
+        if begin < end:
+            if begin < at:
+                return None
+            left += data[at:begin] + _MARK
+            at = end
+    left += data[at:]
     try:
-        document = orjson.loads(data[:start] + _MARK.encode() + data[end.end() - 1 :])
-        ours = document["vault_sessions"]
-        if ours["transcript"] != _MARK:  # it was another's member of that name
-            return None
-        ours["transcript"] = _unescaped(data, start, end.end() - 1)
+        document = orjson.loads(left)
+        del left
+        (begin, end), (first, last) = spans
+        if begin < end:
+            if document["messages"] != _MARKED:  # it was another's member of that name
+                return None
+            document["messages"] = _listed(data, begin + 1, end - 1)
+        if first < last:
+            ours = document["vault_sessions"]
+            if ours["transcript"] != _MARKED:
+                return None
+            ours["transcript"] = _unescaped(data, first + 1, last - 1)
     except (orjson.JSONDecodeError, KeyError, TypeError, UnicodeEncodeError):
         return None
     return document
+
+
+def _span_of_transcript(data: bytes) -> tuple[int, int]:
+    """From its first quote through its last; nothing where there is none."""
+    start = data.rfind(_TRANSCRIPT) + len(_TRANSCRIPT)
+    end = _QUOTE.search(data, start) if start >= len(_TRANSCRIPT) else None
+    return (start - 1, end.end()) if end else (0, 0)
+
+
+def _span_of_messages(data: bytes) -> tuple[int, int]:
+    """From the bracket that opens their list through the one that closes it, for what stands
+    behind it begins with a known key; nothing where it does not."""
+    begins = _MESSAGES.search(data)
+    if begins is None:
+        return 0, 0
+    start = begins.end() - 1
+    for key in _BEHIND:
+        found = data.find(key, start)
+        end = data.rfind(b"]", start, found) + 1 if found > 0 else 0
+        if end and not data[end:found].strip(b" \t\r\n,"):
+            return start, end
+    return 0, 0
+
+
+def _listed(data: bytes, at: int, end: int) -> Reading:
+    """The members of a list. Raises JSONDecodeError where they can't be told apart."""
+    reading = Reading()
+    while at < end or not len(reading):
+        piece, at = _members(data, at, end)
+        for message in piece:
+            reading.add(message)
+        if at >= end:
+            break
+    return reading
+
+
+def _members(data: bytes, at: int, end: int) -> tuple[list[Any], int]:
+    """Some members from there on, and where the next ones begin. Raises JSONDecodeError."""
+    look = at + MIB
+    for _ in range(_GUESSES):
+        cut = _BETWEEN.search(data, look, end) if look < end else None
+        stop = cut.start() + 1 if cut else end
+        try:
+            members: list[Any] = orjson.loads(b"[" + data[at:stop] + b"]")
+            return members, cut.end() - 1 if cut else end
+        except orjson.JSONDecodeError:
+            if cut is None:
+                raise
+            look = cut.end()
+    members = orjson.loads(b"[" + data[at:end] + b"]")
+    return members, end
 
 
 def _unescaped(data: bytes, at: int, end: int) -> bytes:
@@ -91,12 +164,8 @@ def _whole(data: bytes) -> Any:
         if data.startswith(b"\xef\xbb\xbf"):
             why = "not valid JSON: it begins with a byte order mark"
             raise CheckpointError(why, 1, 1) from None
-        try:
-            data.decode()
-        except UnicodeDecodeError as broken:
-            line = data.count(b"\n", 0, broken.start) + 1
-            column = broken.start - data.rfind(b"\n", 0, broken.start)
-            raise CheckpointError("not UTF-8 text", line, column) from None
+        if broken := not_utf8(data):
+            raise CheckpointError("not UTF-8 text", *broken) from None
         raise CheckpointError(f"not valid JSON: {error.msg}", error.lineno, error.colno) from None
 
 

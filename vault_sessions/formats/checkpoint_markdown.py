@@ -16,7 +16,9 @@ from vault_sessions.formats.checkpoint import (
     Checkpoint,
     CheckpointContext,
     CheckpointError,
+    Reading,
     exact_time,
+    not_utf8,
 )
 from vault_sessions.model import ROLES
 
@@ -30,14 +32,15 @@ _STRUCTURE = (
 )
 _ESCAPE = re.compile(rf"^{_STRUCTURE}", re.MULTILINE)
 _UNESCAPE = re.compile(rf"^\\{_STRUCTURE}", re.MULTILINE)
-_OURS = re.compile(rf"\ufeff?# [^\n]*\n\s*{_MARK} ([^\s>]+) -->\r?\n")
+_OURS = re.compile(rb"(?:\xef\xbb\xbf)?# [^\n]*\n\s*" + _MARK.encode() + rb" ([^\s>]+) -->\r?\n")
 _HEADING = re.compile(
-    r"^### Message ([0-9]{1,9}) - ([A-Za-z]+)( \(COMPACTED\))?[ \t]*\n"
-    r"(?:\*([^*\n]+)\*[ \t]*\n)?\n?",
+    rb"^### Message ([0-9]{1,9}) - ([A-Za-z]+)( \(COMPACTED\))?[ \t]*\n"
+    rb"(?:\*([^*\n]+)\*[ \t]*\n)?\n?",
     re.MULTILINE,
 )
-_ATMOS_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)")
+_ATMOS_TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)")
 _END = re.compile(r"\n\n---[ \t]*\n*\Z")
+_END_OF_DATA = re.compile(_END.pattern.encode())
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`\n]*$)|~{3,})", re.MULTILINE)
 _WE_CLOSED = re.compile(rf"\n(?:`{{3,}}|~{{3,}})\n{_CLOSED}\Z")
 _FIELD = re.compile(r"^\*\*([A-Za-z ]+):\*\* (.*?)[ \t]*$", re.MULTILINE)
@@ -139,50 +142,49 @@ def _open_fence(text: str) -> str | None:
 
 def decode(data: bytes) -> Any:
     """The document that a report is. Raises CheckpointError with line and column."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        raise CheckpointError("not UTF-8 text", line, column) from None
-    ours = _OURS.match(text)
-    if "\r\n" in (ours[0] if ours else text[:200]):  # an editor has changed every line
-        text = text.replace("\r\n", "\n")
-    headings = _HEADING.finditer(text) if ours else _atmos_headings(text)
-    messages: list[dict[str, Any]] = []
+    if broken := not_utf8(data):
+        raise CheckpointError("not UTF-8 text", *broken)
+    ours = _OURS.match(data)
+    if b"\r\n" in (ours[0] if ours else data[:200]):  # an editor has changed every line
+        data = data.replace(b"\r\n", b"\n")
+    headings = _HEADING.finditer(data) if ours else _atmos_headings(data)
+    reading = Reading()
     before = next(headings, None)
-    if before is None and not (ours or text.startswith("# Atmos AI Session")):
+    if before is None and not (ours or data.startswith(b"# Atmos AI Session")):
         why = "not a session's report: it has no line such as '### Message 1 - USER'"
         raise CheckpointError(why, 1, 1)
-    head = text[: before.start()] if before else text
+    head = data[: before.start()] if before else data
     while before is not None:
         heading = next(headings, None)
-        body = text[before.end() : heading.start() if heading else len(text)]
-        messages.append(_message(before, body, escaped=ours is not None))
+        # each as a text of its own: one with an emoji takes four bytes for every character
+        body = data[before.end() : heading.start() if heading else len(data)].decode()
+        reading.add(_message(before, body, escaped=ours is not None))
         before = heading
-    return {"version": ours[1] if ours else VERSION, **_said(head), "messages": messages}
+    version = ours[1].decode() if ours else VERSION
+    return {"version": version, **_said(head.decode()), "messages": reading}
 
 
-def _atmos_headings(text: str) -> Iterator[re.Match[str]]:
+def _atmos_headings(data: bytes) -> Iterator[re.Match[bytes]]:
     """Those that bear the next number and a time; what else looks like one was said by somebody."""
     number, end = 1, 0
-    for heading in _HEADING.finditer(text):
+    for heading in _HEADING.finditer(data):
         at = heading[4]
-        follows = number == 1 or _END.search(text, end, heading.start())
+        follows = number == 1 or _END_OF_DATA.search(data, end, heading.start())
         if int(heading[1]) == number and at and _ATMOS_TIME.fullmatch(at) and follows:
             number, end = number + 1, heading.end()
             yield heading
 
 
-def _message(heading: re.Match[str], body: str, *, escaped: bool) -> dict[str, Any]:
+def _message(heading: re.Match[bytes], body: str, *, escaped: bool) -> dict[str, Any]:
     end = _END.search(body)
     content = body[: end.start()] if end else body.rstrip("\n")
     if escaped:
         content = _UNESCAPE.sub("", _WE_CLOSED.sub("", content))
-    role = _ROLES.get(heading[2]) or heading[2].lower()
-    fields: dict[str, Any] = {"role": role, "content": content}
-    if heading[4] is not None and heading[4] != _NO_TIME:
-        fields["created_at"] = heading[4]
+    said = heading[2].decode()
+    fields: dict[str, Any] = {"role": _ROLES.get(said) or said.lower(), "content": content}
+    at = heading[4].decode() if heading[4] is not None else _NO_TIME
+    if at != _NO_TIME:
+        fields["created_at"] = at
     if heading[3]:
         fields["archived"] = True
     return fields

@@ -15,6 +15,7 @@ import orjson
 Row = tuple[str, str, str | None]
 """What is known of a message without its line: content, id, time as it is stored."""
 
+_AT_ONCE = 1 << 20
 _EXAMPLE = (
     b'"archived":true,"status":"error","status":"cancelled","name":"","tool_call_id":"call_",'
     b'"tool_calls":[{"id":"call_","type":"function","function":{"name":"","arguments":"{}"}}],'
@@ -32,7 +33,17 @@ def packed(line: bytes, content: str, name: str, created_at: str | None) -> byte
 
 def packed_all(lines: Iterable[tuple[bytes, Row]]) -> bytes:
     """What ``emptied_all`` needs, beside what is known of each message, to give these lines."""
-    return _compressed(b"\n".join(_emptied(line, *row) for line, row in lines))
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=_EXAMPLE)
+    packed_lines, some, size, between = [], [], 0, b""
+    for line, row in lines:
+        emptied = _emptied(line, *row)
+        some.append(emptied)
+        size += len(emptied)
+        if size > _AT_ONCE:  # all of them may be more than should be in memory
+            packed_lines.append(compressor.compress(between + b"\n".join(some)))
+            some, size, between = [], 0, b"\n"
+    packed_lines.append(compressor.compress(between + b"\n".join(some) if some else b""))
+    return b"".join(packed_lines) + compressor.flush()
 
 
 def emptied_all(rest: bytes) -> list[bytes]:
@@ -54,10 +65,9 @@ def _decompressed(data: bytes) -> bytes:
 
 
 def _emptied(line: bytes, content: str, name: str, created_at: str | None) -> bytes:
-    rest = line
-    for mark, value in _marks(content, name, created_at):
-        rest = rest.replace(value, mark, 1)
-    return rest if filled(rest, content, name, created_at) == line else line
+    # what is put in its place stands nowhere else, so ``filled`` finds just that
+    rest = line.replace(orjson.dumps(content), b"\0", 1).replace(orjson.dumps(name), b"\1", 1)
+    return rest.replace(orjson.dumps(created_at), b"\2", 1) if created_at else rest
 
 
 def unpacked(rest: bytes, content: str, name: str, created_at: str | None) -> bytes:
@@ -74,8 +84,10 @@ def plain_line(role: str, content: str, name: str, created_at: str | None) -> by
 
 
 def _marks(content: str, name: str, created_at: str | None) -> list[tuple[bytes, bytes]]:
-    values = [(b"\0", content), (b"\1", name), *([(b"\2", created_at)] if created_at else [])]
-    return [(mark, orjson.dumps(value)) for mark, value in values]
+    marks = [(b"\0", orjson.dumps(content)), (b"\1", orjson.dumps(name))]
+    if created_at:
+        marks.append((b"\2", orjson.dumps(created_at)))
+    return marks
 
 
 def filled(rest: bytes, content: str, name: str, created_at: str | None) -> bytes:

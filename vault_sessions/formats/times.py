@@ -12,7 +12,7 @@ def parse_time(value: object) -> datetime | None:
         return None
     try:
         # RFC 3339 allows a lower-case z, which fromisoformat does not know
-        instant = datetime.fromisoformat(value[:-1] + "Z" if value[-1:] == "z" else value)
+        instant = datetime.fromisoformat(value[:-1] + "Z" if value.endswith("z") else value)
         if instant.tzinfo is UTC:
             return instant
         return None if instant.tzinfo is None else instant.astimezone(UTC)

@@ -10,8 +10,10 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,6 +23,11 @@ from vault_sessions.model import ROLES, Message, Problem, Transcript, problem
 
 BOM = b"\xef\xbb\xbf"
 MAX_LINE = 64 * 1024 * 1024
+
+_AT_ONCE = 1 << 20
+_ONE = {role: role for role in ROLES}
+_BAD_TIME = "created_at has no offset or can't be read; the message counts, without time"
+_NO_FIELDS: dict[str, Any] = {}
 
 _NONE = type(None)
 _OPTIONAL: dict[str, tuple[type, ...]] = {
@@ -39,49 +46,173 @@ _STATUS = ("cancelled", "error", None)
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 
 
-def parse(data: bytes, first_line: int = 1) -> Transcript:
-    """Read a whole transcript, or its end from a line start on (``first_line`` is its number)."""
-    problems: list[Problem] = []
-    start = 0
-    if first_line == 1 and data.startswith(BOM):
+def parse(data: bytes, first_line: int = 1, *, lean: bool = False) -> Transcript:
+    """Read a whole transcript, or its end from a line start on (``first_line`` is its number).
+
+    ``lean``: less than half the memory, for one that is large; ``fields`` lacks what the message
+    says itself (id, role, text, time).
+    """
+    start = len(BOM) if first_line == 1 and data.startswith(BOM) else 0
+    read = _read(data, start, first_line, None, lean=lean)
+    if len({message.id for message in read.messages}) != len(read.messages):
+        lines = data[start:].split(b"\n")
+        texts = [lines[message.line - first_line].strip() for message in read.messages]
+        twice: list[Problem] = []
+        names = _told_apart(read.messages, texts, twice)
+        del texts, lines
+        read = _read(data, start, first_line, names, lean=lean)
+        read.problems.extend(twice)
+    messages, problems = read.messages, read.problems
+    if start:
         problems.append(problem("bom", "the file begins with a byte order mark", 1, 1))
-        start = len(BOM)
-    lines = data[start:].split(b"\n") if start else data.split(b"\n")
-    tail = len(lines) - 1  # the piece behind the last newline; empty when the file ends well
-    texts: list[bytes] = []
-    found: list[tuple[int, dict[str, Any]]] = []
-    bad: list[int] = []
-    loads = orjson.loads
-    crlf = 0
-    for index, raw in enumerate(lines):
-        if raw[-1:] == b"\r" and not crlf and index != tail:
-            crlf = index + first_line
-        text = raw.strip()
-        if not text:
-            continue
-        try:
-            if len(raw) > MAX_LINE:
-                raise ValueError
-            fields = loads(text)
-            # a message by the table of docs/format.md, or an exception
-            content = fields.get("content")
-            if fields["role"] not in ROLES or not (
-                content is None or type(content) is str or _are_parts(content)
-            ):
-                raise ValueError
-        except (ValueError, KeyError, AttributeError):
-            bad.append(index)
-            continue
-        texts.append(text)
-        found.append((index + first_line, fields))
-    if crlf:
-        problems.append(problem("crlf", "lines end with CR LF", crlf, 0))
-    if bad:
-        problems.extend(_diagnose(lines, bad, tail, first_line))
-    messages = _messages(found, texts, problems)
+    if read.crlf:
+        problems.append(problem("crlf", "lines end with CR LF", read.crlf, 0))
+    if read.bad:
+        problems.extend(_diagnose(data[start:].split(b"\n"), read.bad, read.tail, first_line))
+    if read.branches:
+        _find_parents(messages, read.branches, problems)
+    if read.has_tools:
+        problems.extend(_unpaired_tools(messages))
     problems.sort()
     end = data.rfind(b"\n") + 1
-    return Transcript(messages, tuple(problems), len(data), end, tail + first_line - 1)
+    return Transcript(tuple(messages), tuple(problems), len(data), end, read.tail + first_line - 1)
+
+
+class _Lean(Message):
+    """A message that keeps its text as UTF-8 if it is not ASCII: as a str, one with a single emoji
+    takes four times its size."""
+
+    __slots__ = ()
+
+    @property
+    def text(self) -> str:
+        """The content as plain text."""
+        text: str | bytes = self[2]
+        return text if isinstance(text, str) else text.decode(errors="surrogatepass")
+
+
+class _Read(NamedTuple):
+    """The good lines as messages; ``bad``: the others, counted from 0; ``crlf``: the first line
+    that ends so, or 0; ``branches``: places and what they say of their parents; ``tail``: the piece
+    behind the last newline, counted from 0."""
+
+    messages: list[Message]
+    problems: list[Problem]
+    bad: list[int]
+    crlf: int
+    branches: list[tuple[int, object]]
+    has_tools: bool
+    tail: int
+
+
+def _read(
+    data: bytes,
+    start: int,
+    first_line: int,
+    names: Sequence[str | None] | None,
+    *,
+    lean: bool,
+) -> _Read:
+    """Every line once. ``names``: the ids of the good ones, None for one that repeats another;
+    else they are made, and two may be equal."""
+    messages: list[Message] = []
+    problems: list[Problem] = []
+    bad: list[int] = []
+    branches: list[tuple[int, object]] = []
+    equal_before: dict[str, int] = {}
+    tools = False
+    crlf = good = 0
+    line = first_line - 1
+    loads, is_plain = orjson.loads, _OPTIONAL.keys().isdisjoint
+    # half the time of Message._make
+    make = partial(tuple.__new__, _Lean if lean else Message)
+    given_names = iter(names or ())
+    for lines in _lines(data, start):
+        for raw in lines:
+            line += 1
+            text = raw.strip()
+            if text is not raw and not crlf and raw[-1:] == b"\r":
+                crlf = line
+            if not text:
+                continue
+            try:
+                if len(raw) > MAX_LINE:
+                    raise ValueError
+                fields = loads(text)
+                # a message by the table of docs/format.md, or an exception
+                content = fields.get("content")
+                # one text for all of them
+                fields["role"] = role = _ONE[fields["role"]]
+                if type(content) is not str and content is not None and not _are_parts(content):
+                    raise ValueError
+            except (ValueError, KeyError, AttributeError, TypeError):
+                bad.append(line - first_line)
+                continue
+            name = fields.get("id")
+            if not is_message_id(name):
+                name = _made_id(line, name, text, equal_before, problems)
+            if names is not None and (name := next(given_names)) is None:
+                continue
+            if role == "tool":
+                tools = True
+            if not is_plain(fields):
+                fields = _checked(line, fields, problems)
+                if "parent_id" in fields:
+                    branches.append((good, fields["parent_id"]))
+                if "tool_calls" in fields:
+                    tools = True
+            stamp = fields.get("created_at")
+            created_at = None
+            if stamp is not None:
+                created_at = parse_time(stamp)
+                if created_at is None:
+                    problems.append(problem("bad-time", _BAD_TIME, line, 1))
+            said: Any = content if type(content) is str else content_text(content)
+            if lean:
+                fields = _lean(fields, name, created_at)
+                if not said.isascii():
+                    said = said.encode(errors="surrogatepass")
+            messages.append(make((name, role, said, created_at, good - 1, line, fields)))
+            good += 1
+    tail = line - first_line
+    if crlf == line and crlf:  # what stands behind the last newline may be cut off there
+        crlf = 0
+    return _Read(messages, problems, bad, crlf, branches, tools, tail)
+
+
+def _lines(data: bytes, start: int) -> Iterator[list[bytes]]:
+    """The pieces between newlines, so many at once that they are not all in memory."""
+    while (end := data.find(b"\n", start + _AT_ONCE) + 1) > 0:
+        yield data[start : end - 1].split(b"\n")
+        start = end
+    yield data[start:].split(b"\n")
+
+
+def _made_id(
+    line: int, given: object, text: bytes, equal_before: dict[str, int], problems: list[Problem]
+) -> str:
+    """The id of a line that has none, or none that can be one."""
+    if given is not None:
+        why = "id is not 1–200 printable characters without spaces; it counts as missing"
+        problems.append(problem("bad-line", why, line, 1, "warning"))
+    name = derived_id(text, 0)
+    count = equal_before.get(name, 0)
+    equal_before[name] = count + 1
+    return derived_id(text, count) if count else name
+
+
+def _lean(fields: dict[str, Any], name: str, created_at: datetime | None) -> dict[str, Any]:
+    """The fields less those that the message says itself."""
+    del fields["role"]
+    if fields.get("id") == name:
+        del fields["id"]
+    if created_at is not None:
+        del fields["created_at"]
+    if type(fields.get("content")) is str:
+        del fields["content"]
+    else:
+        fields.setdefault("content")
+    return fields or _NO_FIELDS
 
 
 def _are_parts(content: object) -> bool:
@@ -104,46 +235,16 @@ def content_text(content: object) -> str:
     return "\n".join(texts)
 
 
-def _messages(
-    found: list[tuple[int, dict[str, Any]]], texts: list[bytes], problems: list[Problem]
-) -> tuple[Message, ...]:
-    """The good lines as messages, with ids made unique and parents found."""
-    ids = _unique_ids(found, texts, problems)
-    messages: list[Message] = []
-    branches: list[tuple[int, object]] = []
-    tools = False
-    optional = _OPTIONAL
-    make = Message._make
-    for (line, fields), name in zip(found, ids, strict=True):
-        if name is None:
-            continue
-        content = fields.get("content")
-        for key, value in fields.items():
-            if key in optional and type(value) not in optional[key]:
-                fields = _without_wrong(line, fields, problems)
-                break
-        if "status" in fields and fields["status"] not in _STATUS:
-            problems.append(_ignored(line, "status", "cancelled or error"))
-            fields = {key: value for key, value in fields.items() if key != "status"}
-        stamp = fields.get("created_at")
-        created_at = None
-        if stamp is not None:
-            created_at = parse_time(stamp)
-            if created_at is None:
-                why = "created_at has no offset or can't be read; the message counts, without time"
-                problems.append(problem("bad-time", why, line, 1))
-        index = len(messages)
-        if "parent_id" in fields:
-            branches.append((index, fields["parent_id"]))
-        if fields["role"] == "tool" or "tool_calls" in fields:
-            tools = True
-        text = content if type(content) is str else content_text(content)
-        messages.append(make((name, fields["role"], text, created_at, index - 1, line, fields)))
-    if branches:
-        _find_parents(messages, branches, problems)
-    if tools:
-        problems.extend(_unpaired_tools(messages))
-    return tuple(messages)
+def _checked(line: int, fields: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The fields less those that can't be used, each reported; the file keeps them."""
+    for key in _OPTIONAL.keys() & fields:
+        if type(fields[key]) not in _OPTIONAL[key]:
+            fields = _without_wrong(line, fields, problems)
+            break
+    if "status" in fields and fields["status"] not in _STATUS:
+        problems.append(_ignored(line, "status", "cancelled or error"))
+        fields = {key: value for key, value in fields.items() if key != "status"}
+    return fields
 
 
 def _without_wrong(line: int, fields: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -163,28 +264,6 @@ def _ignored(line: int, key: str, wanted: str) -> Problem:
     return problem("bad-line", why, line, 1, "warning")
 
 
-def _unique_ids(
-    found: list[tuple[int, dict[str, Any]]], texts: list[bytes], problems: list[Problem]
-) -> list[str | None]:
-    """An id for every message line; None for a line that repeats an earlier one."""
-    ids: list[str] = []
-    equal_before: dict[bytes, int] = {}
-    for (line, fields), text in zip(found, texts, strict=True):
-        given = fields.get("id")
-        if is_message_id(given):
-            ids.append(given)  # type: ignore[arg-type]  # is_message_id says it is a str
-            continue
-        if given is not None:
-            why = "id is not 1–200 printable characters without spaces; it counts as missing"
-            problems.append(problem("bad-line", why, line, 1, "warning"))
-        count = equal_before.get(text, 0)
-        equal_before[text] = count + 1
-        ids.append(derived_id(text, count))
-    if len(set(ids)) == len(ids):
-        return list(ids)
-    return _told_apart(found, texts, ids, problems)
-
-
 def derived_id(text: bytes, equal_before: int) -> str:
     """The id of a line without one: it changes when the line is edited."""
     digest = hashlib.sha256(text + b"\0" + str(equal_before).encode())
@@ -192,17 +271,16 @@ def derived_id(text: bytes, equal_before: int) -> str:
 
 
 def _told_apart(
-    found: list[tuple[int, dict[str, Any]]],
-    texts: list[bytes],
-    ids: list[str],
-    problems: list[Problem],
+    messages: Sequence[Message], texts: Sequence[bytes], problems: list[Problem]
 ) -> list[str | None]:
-    """Equal ids: the same text counts once; another text gets ``<id>~n``."""
-    taken = set(ids)
+    """Ids made unique: the same text counts once (None: it repeats an earlier line); another text
+    gets ``<id>~n``."""
+    taken = {message.id for message in messages}
     seen: dict[str, set[bytes]] = {}
     last: dict[str, int] = {}
     result: list[str | None] = []
-    for (line, _), text, name in zip(found, texts, ids, strict=True):
+    for message, text in zip(messages, texts, strict=True):
+        name, line = message.id, message.line
         before = seen.setdefault(name, set())
         if text in before:
             problems.append(problem("duplicate-id", f"the same line again: {name}", line, 1))
@@ -302,7 +380,7 @@ def covered_hash(covered: Iterable[Message]) -> str:
     """SHA-256 over role and content of the messages that a compaction covers."""
     digest = hashlib.sha256()
     for message in covered:
-        pair = [message.role, message.fields.get("content")]
+        pair = [message.role, _content(message)]
         try:
             line = orjson.dumps(pair, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
         except (
@@ -311,6 +389,12 @@ def covered_hash(covered: Iterable[Message]) -> str:
             line = message_line({"role": message.role, "content": message.text})
         digest.update(line)
     return digest.hexdigest()
+
+
+def _content(message: Message) -> Any:
+    """The content as written, of a lean message too."""
+    fields = message.fields
+    return fields.get("content") if "role" in fields else fields.get("content", message.text)
 
 
 def message_line(fields: dict[str, Any]) -> bytes:

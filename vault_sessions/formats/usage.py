@@ -6,6 +6,8 @@ All zones of today begin their days at a quarter, so local days, weeks and month
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from vault_sessions.model import Message
 
@@ -13,6 +15,11 @@ QUARTER = 900
 """Seconds."""
 _MOST = 10**12
 """A larger count of tokens is none: the sum of many would not fit the mirror's whole numbers."""
+_NO_TOKENS = (0, 0)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LENGTH = timedelta(seconds=QUARTER)
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+_LAST = 230 * 365 * 24 * 4  # later instants, as floats, may be rounded into the next quarter
 _PLACES = {"user": 0, "assistant": 1, "tool": 2, "system": 3}
 
 UsageRow = tuple[int, str, str, int, int, int, int, int, int]
@@ -32,26 +39,38 @@ def count_usage(
     """A row for each quarter and model. ``active``: ids; None: all are. ``own``: the session's
     provider and model."""
     counts: dict[tuple[int, str, str], list[int]] = {}
+    since, until, quarter = _NEVER, _NEVER, 0
     for message in messages:
         at = message.created_at
-        quarter = int(at.timestamp() // QUARTER) if at is not None else 0
-        tokens = (0, 0)
-        key = (quarter, "", "")
-        if message.role == "assistant":
-            key = (quarter, *_who(message, own))
-            tokens = tokens_of(message.fields.get("usage"))
+        if at is None:
+            since, until, quarter = _NEVER, _NEVER, 0  # nobody knows when
+        elif not since <= at < until:  # most come in the quarter of the one before
+            quarter = int(at.timestamp() // QUARTER)
+            since = until = _NEVER
+            if 0 <= quarter < _LAST:
+                since = _EPOCH + quarter * _LENGTH
+                until = since + _LENGTH
+        role = message.role
+        if role == "assistant":
+            fields = message.fields
+            key = (quarter, *_who(fields, own))
+            tokens = tokens_of(fields["usage"]) if "usage" in fields else _NO_TOKENS
+        else:
+            key = (quarter, "", "")
+            tokens = _NO_TOKENS
         row = counts.get(key)
         if row is None:
             row = counts[key] = [0] * 6
         if active is None or message.id in active:
-            row[_PLACES[message.role]] += 1
-        row[4] += tokens[0]
-        row[5] += tokens[1]
+            row[_PLACES[role]] += 1
+        if tokens is not _NO_TOKENS:
+            row[4] += tokens[0]
+            row[5] += tokens[1]
     return [(*key, *row) for key, row in counts.items() if any(row)]  # type: ignore[misc]
 
 
-def _who(message: Message, own: tuple[str | None, str | None]) -> tuple[str, str]:
-    said = message.fields.get("provider"), message.fields.get("model")
+def _who(fields: dict[str, Any], own: tuple[str | None, str | None]) -> tuple[str, str]:
+    said = fields.get("provider"), fields.get("model")
     if said == own:
         return "", ""
     provider, model = (name if isinstance(name, str) else "" for name in said)

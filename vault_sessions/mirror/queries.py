@@ -121,6 +121,15 @@ def candidates(mirror: Mirror, now: datetime, after: datetime) -> list[Session]:
     return [Session._make(row) for row in mirror.rows_named(sql, values)]
 
 
+def not_ended(mirror: Mirror, now: datetime) -> list[Session]:
+    """Sessions that are open or ending, the newest activity first."""
+    sql = (
+        f"SELECT {_columns(_ACTIVITY)} FROM sessions s WHERE s.ended_at IS NULL "
+        f"ORDER BY {_ACTIVITY} DESC NULLS LAST, s.id DESC"
+    )
+    return [Session._make(row) for row in mirror.rows_named(sql, {"limit": _limit(now)})]
+
+
 def find_sessions(mirror: Mirror, now: datetime, given: str, shortest: int = 1) -> list[Session]:
     """Sessions of that name, or else of that id, or else whose id begins so (with at least
     ``shortest`` characters given), the most recently active first."""
@@ -235,7 +244,7 @@ def search(
     """Messages and memory that match, the newest or the most relevant first.
 
     ``where``: sessions, memory or all; a role leaves memory out. ``answers_of_models``: without
-    what the offline assistant said, which only quotes others.
+    what the offline assistant said and what tools found, which only quotes others.
     """
     if query.expression is None or limit <= 0:
         return []
@@ -244,6 +253,7 @@ def search(
         only = []
         if answers_of_models:
             only.append("NOT (m.role = 'assistant' AND s.provider IS 'offline')")
+            only.append("m.role != 'tool'")
         hits = _messages(mirror, query, newest, limit, role, since, session_id, not_session, only)
     if where != "sessions" and role is None:
         hits += _memory(mirror, query, newest, limit, since, session_id)

@@ -13,26 +13,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vault_sessions import atomic
 from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
 from vault_sessions.formats.fulltext import grams
 from vault_sessions.formats.ids import name_key
-from vault_sessions.formats.rest import (
-    Row,
-    emptied_all,
-    filled,
-    packed,
-    packed_all,
-    plain_line,
-    unpacked,
-)
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.formats.transcript import BOM, active_branch
-from vault_sessions.formats.usage import count_usage
 from vault_sessions.mirror.schema import APPLICATION_ID, INDEXES, TABLES, VERSION
 from vault_sessions.model import FileState, Found, Message, Passage, Problem, Session, Stamp
+
+if TYPE_CHECKING:
+    from vault_sessions.formats.rest import Row
 
 FILE = "mirror.db"
 GATE = "writing.lock"
@@ -40,6 +33,7 @@ GATE = "writing.lock"
 _GATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 _PAUSE_MS = 5
 _LONGEST_MS = 60_000
+_FEW = 1 << 20
 TICKS = 8
 """Rowids per second: a finer clock makes the index larger, a coarser one the order."""
 _EPOCH = 946_684_800  # 2000-01-01
@@ -212,24 +206,30 @@ class Mirror:
         for table in ("message_summaries", "session_context", "usage"):
             run(f"DELETE FROM {table} WHERE session=?", (number,))
         self._put_extras(number, found)
+        run(_PUT_REST, (number, _rests(_message_rows(number, found), found)))
         old = {row[2]: row for row in run("SELECT * FROM messages WHERE session=?", (number,))}
+        if not old and _in_order(found):
+            self._put_in_order(_message_rows(number, found))
+            return
         new: list[tuple[Any, ...]] = []
-        rows = list(_message_rows(number, found))
-        run(_PUT_REST, (number, _rests(rows, found)))
-        for row in rows:
+        for row in _message_rows(number, found):
             before = old.pop(row[2], None)
             if before is not None and before[3:6] == row[3:6]:
-                if before[6:] != (row[6], row[7], None):
+                if before[6:] != row[6:]:
                     sql = "UPDATE messages SET line=?, active=?, rest=NULL WHERE message=?"
                     run(sql, (row[6], row[7], before[0]))
             else:
                 if before is not None:
                     self._remove_message(before)
-                new.append((*row, None))
+                new.append(row)
         for row in old.values():
             self._remove_message(row)
+        self._put_in_order(sorted(new, key=lambda row: int(row[0])))
+
+    def _put_in_order(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Add messages, ordered by the places that they want."""
         wanted = place = 0
-        for row in sorted(new, key=lambda row: int(row[0])):
+        for row in rows:
             # many may want one place (no times at all): each looks behind the one before
             place = self._add_message(row, place + 1 if row[0] == wanted else row[0])
             wanted = row[0]
@@ -267,6 +267,9 @@ class Mirror:
         self, session_id: str, messages: Iterable[tuple[Message, bytes]], state: FileState
     ) -> None:
         """Add messages for which ``can_continue`` said yes, each with its line."""
+        from vault_sessions.formats.rest import packed
+        from vault_sessions.formats.usage import count_usage
+
         run = self.connection.execute
         sql = "SELECT session, updated_at, provider, model FROM sessions WHERE id=?"
         number, updated, *own = run(sql, (session_id,)).fetchone()
@@ -331,6 +334,8 @@ class Mirror:
 
     def last_lines(self, session_id: str, count: int) -> list[tuple[str, bytes]]:
         """The ids and lines of a session's last messages as last seen, in the file's order."""
+        from vault_sessions.formats.rest import emptied_all, plain_line
+
         sql = (
             "SELECT m.id, m.role, m.content, m.created_at, m.rest FROM messages m "
             "JOIN sessions s USING(session) WHERE s.id=? ORDER BY m.line, m.message"
@@ -457,7 +462,6 @@ class Builder:
         read = list(_message_rows(number, found))
         run(_PUT_REST, (number, _rests(read, found)))
         for row in read:
-            row = (*row, None)
             place = row[0]
             if place in used:
                 place = self._free_from(place)
@@ -753,16 +757,49 @@ def place_of(at: datetime | None) -> int | None:
     return None if at is None else max(1, int((at.timestamp() - _EPOCH) * TICKS))
 
 
-def _rests(rows: list[tuple[Any, ...]], found: Found) -> bytes:
+def _rests(rows: Iterable[tuple[Any, ...]], found: Found) -> bytes:
     """What the lines of a session's messages say beyond their rows."""
-    lines = (found.data or b"").split(b"\n")
+    from vault_sessions.formats.rest import packed_all  # not needed by who only reads
+
+    lines = _lines(found.data or b"", found.transcript.messages)
     return packed_all(
-        (lines[row[6] - 1].removeprefix(BOM).strip(), (row[4], row[2], row[5])) for row in rows
+        (line, (row[4], row[2], row[5])) for line, row in zip(lines, rows, strict=True)
     )
+
+
+def _lines(data: bytes, messages: Iterable[Message]) -> Iterator[bytes]:
+    """The line of each message, without what is around it."""
+    if len(data) < _FEW:
+        lines = data.split(b"\n")
+        yield from (lines[message.line - 1].removeprefix(BOM).strip() for message in messages)
+        return
+    # the lines of a large transcript would take more memory than itself
+    number, begin, end = 0, 0, -1
+    for message in messages:
+        while number < message.line:
+            begin, end = end + 1, data.find(b"\n", end + 1)
+            end = len(data) if end < 0 else end
+            number += 1
+        yield data[begin:end].removeprefix(BOM).strip()
+
+
+def _in_order(found: Found) -> bool:
+    """Does no message ask for a place before that of the one before it?"""
+    messages = found.transcript.messages
+    last = parse_time(found.session.created_at) if messages and not messages[0].created_at else None
+    for message in messages:
+        at = message.created_at
+        if at is not None:
+            if last is not None and at < last:
+                return False
+            last = at
+    return True
 
 
 def _line(emptied: bytes, rest: bytes | None, row: Row) -> bytes:
     """A message's line; empty where it can't be had."""
+    from vault_sessions.formats.rest import filled, unpacked
+
     if rest is None:
         return filled(emptied, *row)
     try:
@@ -791,6 +828,7 @@ def _message_rows(number: int, found: Found) -> Iterator[tuple[Any, ...]]:
             _time_text(message),
             message.line,
             active,
+            None,
         )
 
 
@@ -804,6 +842,8 @@ def _branch(found: Found) -> set[str] | None:
 
 def _usage_rows(number: int, found: Found) -> list[tuple[Any, ...]]:
     """The rows of a session's numbers."""
+    from vault_sessions.formats.usage import count_usage
+
     own = found.session.provider, found.session.model
     rows = count_usage(found.transcript.messages, _branch(found), own)
     return [(number, *row) for row in sorted(rows)]
@@ -812,7 +852,7 @@ def _usage_rows(number: int, found: Found) -> list[tuple[Any, ...]]:
 def _time_text(message: Message) -> str | None:
     if message.created_at is None:
         return None
-    written: str = message.fields["created_at"]
+    written: str = message.fields.get("created_at", "")
     # what we write ourselves is in the right form already
     if len(written) == 24 and written[23] + written[10] + written[19] + written[7] == "ZT.-":
         return written

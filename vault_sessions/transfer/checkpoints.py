@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -31,6 +32,7 @@ from vault_sessions.formats.checkpoint import (
     CheckpointMessage,
     CheckpointSession,
     CheckpointStatistics,
+    CompactMessages,
     Format,
     Original,
     checked,
@@ -182,11 +184,12 @@ def make_checkpoint(
     read = vaults.read_meta(vault, session_id)
     if not data and read is None:
         raise SessionNotFound(f"The files of {session_id!r} are gone.")
-    transcript = parse(data)
+    is_large = len(data) > scan.LARGE
+    transcript = parse(data, lean=is_large)
     meta = parse_meta(read or b"{}", session_id)[0]
     branch = active_branch(transcript.messages)
-    messages = _messages(branch, meta)
-    if not messages:
+    messages = (CompactMessages if is_large else tuple)(_messages(branch, meta))
+    if not len(messages):
         label = meta.name or session_id
         raise VaultError(f"Session {label!r} has no messages; a checkpoint needs at least one.")
     session = _session(session_id, transcript, meta)
@@ -202,7 +205,7 @@ def make_checkpoint(
         session = session._replace(metadata=None, project_path=None)
         attached = attached._replace(working_directory=None)
     return Checkpoint(
-        VERSION, now, by, session, messages, attached, _statistics(messages, branch), original
+        VERSION, now, by, session, messages, attached, _statistics(len(messages), branch), original
     )
 
 
@@ -213,20 +216,16 @@ def _is_object(data: bytes) -> bool:
         return False
 
 
-def _messages(branch: list[Message], meta: Meta) -> tuple[CheckpointMessage, ...]:
+def _messages(branch: list[Message], meta: Meta) -> Iterator[CheckpointMessage]:
     """What a checkpoint holds of the active branch."""
     force = in_force(branch, meta.compactions) if meta.compactions else None
     covered = force[1] if force else 0
-    return tuple(
-        CheckpointMessage(
-            message.role,
-            message.text,
-            None if message.created_at == GO_ZERO else message.created_at,
-            place < covered or message.fields.get("archived") is True,
-        )
-        for place, message in enumerate(branch)
-        if message.role != "tool"
-    )
+    for place, message in enumerate(branch):
+        role, at = message.role, message.created_at
+        if role != "tool":
+            archived = place < covered or message.fields.get("archived") is True
+            at = None if at == GO_ZERO else at
+            yield tuple.__new__(CheckpointMessage, (role, message.text, at, archived))
 
 
 def _session(session_id: str, transcript: Transcript, meta: Meta) -> CheckpointSession:
@@ -263,19 +262,18 @@ def _instructions_in(directory: str | None) -> str | None:
     return None
 
 
-def _statistics(
-    messages: tuple[CheckpointMessage, ...], branch: list[Message]
-) -> CheckpointStatistics:
+def _statistics(count: int, branch: list[Message]) -> CheckpointStatistics:
     tokens = calls = 0
     for message in branch:
-        used = message.fields.get("usage")
-        total = used.get("total_tokens") if isinstance(used, dict) else None
-        tokens += total if isinstance(total, int) and total > 0 else 0
-        calls += len(tool_call_ids(message))
-    roles = [message.role for message in messages]
-    return CheckpointStatistics(
-        len(roles), roles.count("user"), roles.count("assistant"), tokens, calls
-    )
+        fields = message.fields
+        if "usage" in fields:
+            used = fields["usage"]
+            total = used.get("total_tokens") if isinstance(used, dict) else None
+            tokens += total if isinstance(total, int) and total > 0 else 0
+        if "tool_calls" in fields:
+            calls += len(tool_call_ids(message))
+    roles = [message.role for message in branch]
+    return CheckpointStatistics(count, roles.count("user"), roles.count("assistant"), tokens, calls)
 
 
 def _encoded(checkpoint: Checkpoint, kind: Format) -> bytearray:
@@ -456,7 +454,7 @@ def _restored(
     original, given = checkpoint.original, checkpoint.session
     assert original is not None
     fields = dict(original.meta) if original.meta is not None else {}
-    transcript = parse(original.transcript)
+    transcript = parse(original.transcript, lean=True)
     meta = parse_meta(orjson.dumps(fields), original.id or "")[0]
     same = _digest(_messages(active_branch(transcript.messages), meta)) == said
     before = _session(original.id or "", transcript, meta)
@@ -480,7 +478,7 @@ def _restored(
     return _Restored(new_name, whole, begun, original.transcript if same else None, not same)
 
 
-def _digest(messages: tuple[CheckpointMessage, ...]) -> str:
+def _digest(messages: Iterable[CheckpointMessage]) -> str:
     """Equal for equal messages only."""
     digest = hashlib.sha256()
     for message in messages:
@@ -490,7 +488,7 @@ def _digest(messages: tuple[CheckpointMessage, ...]) -> str:
 
 def _begun(checkpoint: Checkpoint) -> datetime | None:
     """When the session began, for its id and for messages without a time."""
-    times = [checkpoint.session.created_at, *(m.created_at for m in checkpoint.messages)]
+    times = chain([checkpoint.session.created_at], (m.created_at for m in checkpoint.messages))
     return next((at for at in times if at is not None and at >= _EPOCH), None)
 
 
@@ -558,7 +556,7 @@ def _lines(checkpoint: Checkpoint, label: str, begun: datetime, random: Random) 
         if len(line) > MAX_LINE:
             at_most = MAX_LINE // MIB
             raise VaultError(f"{label}: message {number} is too large: at most {at_most} MiB.")
-    return bytes(lines)
+    return cast("bytes", lines)  # it is only written, and a copy would take as much memory again
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
