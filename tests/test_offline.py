@@ -154,3 +154,10 @@ def test_any_question_gets_an_answer(sample: Workspace, question: str) -> None:
 )
 def test_short_words_are_found_in_their_other_forms(question: str, text: str) -> None:
     assert best_quotes(question, [hit(text, "fact")])
+
+
+@pytest.mark.parametrize("greeting", ["hello!", "Good morning", "Danke schön.", "おはようございます"])
+def test_a_greeting_is_no_question(greeting: str) -> None:
+    quoted = answer(greeting, [hit("Good morning, said the baker, and thanks, danke, hello")])
+    assert ">" not in quoted
+    assert "ask me" in quoted

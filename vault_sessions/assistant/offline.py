@@ -78,6 +78,11 @@ _SECTIONS = {
     "Projects": r"\b(?:my|our|the|mein|unser) (?:\w+ )?(?:project|projekt|deadline|release)\b"
     r"|(?:プロジェクト)",
 }
+_GREETING = re.compile(
+    r"(?i)(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|hallo|moin|servus"
+    r"|guten (?:morgen|tag|abend)|thanks?(?: you)?(?: (?:so|very) much| a lot)?|danke(?: schön)?"
+    r"|おはよう(?:ございます)?|こんにちは|こんばんは|ありがとう(?:ございます)?)(?: there)?\W*"
+)
 _BONUS = {"fact": 0.6, "snapshot": 0.4, "summary": 0.5, "message": 0.0}
 
 
@@ -93,6 +98,8 @@ class Quote(NamedTuple):
 
 def answer(question: str, hits: Sequence[Hit], zone: tzinfo | None = None) -> str:
     """What the vault says about a question; dates in ``zone`` (None: the system's)."""
+    if _GREETING.fullmatch(question.strip()):
+        return "Hello. No model is set up, so I can only look things up in your vault: ask me."
     quotes = best_quotes(question, hits)
     if not quotes:
         about = " ".join(dict.fromkeys(question_query(question).words)) or question.strip()
