@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -1181,6 +1183,208 @@ def test_a_long_transcript_is_read_by_pieces_as_it_would_be_whole() -> None:
             assert here.read(here.bring(other, "json").session_id)[0] == lines
     plain = orjson.dumps({**VALID, "transcript": "a"}, option=orjson.OPT_INDENT_2)
     assert checkpoint_json.decode(plain)["transcript"] == "a"
+
+
+# what could be taken for something else where a file is cut into pieces
+AT_A_CUT = st.lists(
+    st.sampled_from(
+        [
+            *(
+                '"',
+                "\\",
+                "{",
+                "}",
+                "},{",
+                "} , {",
+                "]",
+                "[",
+                "}\n",
+                "\\n",
+                ",",
+                ":",
+                "\n",
+                "👍",
+                "é",
+                "x",
+            ),
+            *('"messages": [', '"transcript": "', '"context"', '"statistics"', '"vault_sessions"'),
+            *("(read by pieces)", "\U0010ffff", "\u2028", "\0"),
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@st.composite
+def large_documents(draw: st.DrawFn) -> bytes:
+    """JSON of more than a piece, some of it no checkpoint, some of it no JSON."""
+    objects = st.dictionaries(AT_A_CUT, AT_A_CUT, max_size=2)
+    some = st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "tool"]), "content": AT_A_CUT},
+        optional={"x": objects, "context": st.lists(AT_A_CUT, max_size=2), "messages": objects},
+    )
+    messages = draw(st.lists(some, min_size=1, max_size=6))
+    messages *= 1 + (MIB + draw(st.integers(0, 2000))) // len(orjson.dumps(messages))
+    # the piece that ends first may end anywhere in them
+    messages.insert(0, {"role": "user", "content": "x" * draw(st.integers(0, 500))})
+    named = st.sampled_from(["messages", "transcript", "context", "vault_sessions", "a"])
+    document = {
+        **VALID,
+        "session": {**VALID["session"], "metadata": draw(st.dictionaries(named, objects))},
+        "messages": messages,
+        "statistics": {"message_count": len(messages)},
+    }
+    if draw(st.booleans()):
+        text = draw(AT_A_CUT.filter(bool))
+        text *= 1 + MIB // len(text)
+        document["vault_sessions"] = {"transcript": text, "meta": draw(objects)}
+    keys = draw(st.permutations(list(document)))
+    indent = draw(st.sampled_from([0, orjson.OPT_INDENT_2]))
+    data = orjson.dumps({key: document[key] for key in keys}, option=indent)
+    at = draw(st.integers(-300, 300))
+    return data[:at] + draw(st.sampled_from([b"", b"", b",", b'"', b"}", b"]", b"\\"])) + data[at:]
+
+
+def verdict(read: Any, data: bytes) -> Any:
+    """The checkpoint, or what is wrong."""
+    try:
+        return checked(read(data))
+    except CheckpointError as error:
+        return str(error), error.line, error.column
+
+
+@given(large_documents())
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_json_read_by_pieces_is_what_it_is_as_a_whole(data: bytes) -> None:
+    """Wherever the pieces end, and whatever is wrong."""
+    assert verdict(checkpoint_json.decode, data) == verdict(checkpoint_json._whole, data)
+
+
+@pytest.mark.soak
+@given(large_documents())
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_much_json_read_by_pieces_is_what_it_is_as_a_whole(data: bytes) -> None:
+    assert verdict(checkpoint_json.decode, data) == verdict(checkpoint_json._whole, data)
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"\ud83d\u0041"])
+def test_half_a_character_is_refused_by_pieces_and_as_a_whole(half: str) -> None:
+    """JSON can write half of a surrogate pair; no text has it."""
+    filler = {"role": "user", "content": "x" * 1000}
+    document = {**VALID, "messages": [filler] * 2000, "statistics": {"message_count": 2000}}
+    document["vault_sessions"] = {"transcript": "}\n" * MIB}
+    for data in (orjson.dumps(document), orjson.dumps(document, option=orjson.OPT_INDENT_2)):
+        for behind in (b"x" * 1000, b"}\\n" * 1000):
+            broken = (behind + half.encode() + b'"').join(data.rsplit(behind + b'"', 1))
+            assert broken != data or behind != b"x" * 1000
+            if broken != data:
+                said = verdict(checkpoint_json.decode, broken)
+                assert said[0].startswith("not valid JSON")
+                assert said == verdict(checkpoint_json._whole, broken)
+
+
+def test_an_escaped_emoji_is_whole_again() -> None:
+    """As programs write it that keep to ASCII."""
+    transcript = '{"role":"user","content":"👍"}\n' * 60_000
+    document = {**VALID, "vault_sessions": {"transcript": transcript}}
+    for separators in ((",", ":"), (", ", ": ")):
+        data = json.dumps(document, separators=separators).encode()
+        read = checked(checkpoint_json.decode(data))
+        assert read.original is not None
+        assert read.original.transcript == transcript.encode()
+
+
+def test_rules_are_told_in_their_order_wherever_they_are_broken() -> None:
+    """All roles before all contents before all times, though each message is looked at once."""
+    good = {"role": "user", "content": "x" * 1000}
+    role, content, at = {**good, "role": "x"}, {**good, "content": 1}, {**good, "created_at": "x"}
+    flag = {**good, "archived": "x"}
+    for bad, said in (
+        ((at, content, role), "invalid message role: message 3000"),
+        ((content, at, role), "invalid message role: message 3000"),
+        ((flag, at, content), "message content is not text: message 3000"),
+        ((at, flag, content), "message content is not text: message 3000"),
+        ((flag, at, good), "message archived is neither true nor false: message 1"),
+        ((at, flag, role), "invalid message role: message 3000"),
+        ((at, 1, role), "message is not an object: message 1500"),
+    ):
+        messages = [bad[0], *[good] * 1498, bad[1], *[good] * 1499, bad[2]]
+        document = {**VALID, "messages": messages, "statistics": {"message_count": 1}}
+        data = orjson.dumps(document)
+        for read in (checkpoint_json.decode, checkpoint_json._whole):
+            assert verdict(read, data)[0].startswith(said)
+        last = orjson.dumps({**document, "messages": [good, good], "exported_at": "x"})
+        assert "exported_at" in verdict(checkpoint_json.decode, last)[0]
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+MEASURED = """
+import atexit, sys
+from vault_sessions.__main__ import main
+
+def tell():
+    lines = open("/proc/self/status").read().splitlines()
+    print(next(line.split()[1] for line in lines if line.startswith("VmHWM")), file=sys.stderr)
+
+atexit.register(tell)
+sys.exit(main())
+"""
+
+
+def peak(home: Home, *arguments: str) -> float:
+    """The most memory that a run of the program took, in MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments],
+        cwd=home.vault,
+        env=home.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stderr.split()[-1]) / 1024
+
+
+def spoken(count: int, content: str) -> Iterator[CheckpointMessage]:
+    for number in range(count):
+        role = "user" if number % 2 == 0 else "assistant"
+        yield CheckpointMessage(role, f"{number} {content}", NOW)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no /proc/self/status")
+@pytest.mark.parametrize(
+    ("kind", "count", "content"),
+    [
+        ("json", 60_000, "some words of a session 👍 " * 10),
+        ("yaml", 30_000, "some words of a session 👍 " * 10),
+        ("markdown", 60_000, "some words of a session 👍 " * 10),
+    ],
+    ids=["json", "yaml", "markdown"],
+)
+def test_memory_is_no_more_than_four_times_the_file_and_60_mb(
+    home: Home, kind: Any, count: int, content: str
+) -> None:
+    """Of what another program exported, in and out; and of our own file, which has the transcript
+    too, in again. 👍 makes a text four bytes wide for every character."""
+    session = CheckpointSession("s", "p", "m", created_at=NOW, updated_at=NOW)
+    messages = tuple(spoken(count, content))
+    foreign = Checkpoint(
+        *("1.0", NOW, None, session, messages),
+        *(CheckpointContext(), CheckpointStatistics(count)),
+    )
+    file, ours = home.folder / "foreign", home.folder / "ours"
+    file.write_bytes(b"".join(FORMATS[kind].encode(foreign)))
+    del messages, foreign
+    for name, path in (("foreign", file), ("again", ours)):
+        allowed = 4 * path.stat().st_size / MIB + 60
+        assert peak(home, "import", str(path), "-f", kind, "-n", name) < allowed
+        if name == "foreign":
+            taken = peak(home, "export", name, "-f", kind, "-o", str(ours))
+            assert taken < 4 * ours.stat().st_size / MIB + 60
+        home.output("delete", name, "--yes")
 
 
 def test_two_imports_at_once_give_a_name_to_one_of_them(home: Home) -> None:

@@ -46,6 +46,7 @@ from vault_sessions.formats.transcript import (
     message_line,
     parse,
 )
+from vault_sessions.formats.usage import count_usage
 from vault_sessions.mirror.schema import TOKENIZER
 from vault_sessions.model import ROLES, Meta, Transcript
 
@@ -157,6 +158,78 @@ PIECES = st.sampled_from(
 def test_any_pieces_of_transcripts_are_read(data: bytes) -> None:
     """Much likelier to be nearly right than any bytes."""
     sound(parse(data))
+
+
+ODD = st.sampled_from(
+    [
+        *(
+            None,
+            True,
+            1,
+            1.5,
+            "",
+            "a",
+            "b",
+            "a~2",
+            "é",
+            "👍",
+            "x" * 201,
+            "error",
+            "cancelled",
+            "tool",
+        ),
+        *([], {}, [{"type": "text", "text": "hé"}], [{"type": "image"}], [{"id": "c"}], "c"),
+        *("2026-11-21T08:05:12.123Z", "2026-11-21T08:05:12+02:00", "9999-12-31T23:59:59-01:00"),
+        *({"prompt_tokens": 3}, {"total_tokens": "x"}, "user", "assistant"),
+    ]
+)
+ODD_LINES = st.dictionaries(st.sampled_from((*OUR_FIELDS, "x")), ODD, max_size=8).map(
+    lambda fields: message_line({"role": "user", "content": "x", **fields})
+)
+
+
+@given(st.lists(ODD_LINES | PIECES | st.binary(max_size=9), max_size=20).map(b"".join))
+def test_a_lean_reading_says_the_same(data: bytes) -> None:
+    """Of ``fields`` it has all that the message does not say itself, and nothing else."""
+    whole, lean = parse(data), parse(data, lean=True)
+    sound(lean)
+    assert lean[1:] == whole[1:]
+    assert covered_hash(lean.messages) == covered_hash(whole.messages)
+    assert describe("s", lean, Meta(), 0, "x") == describe("s", whole, Meta(), 0, "x")
+    for active in (None, {message.id for message in active_branch(whole.messages)}):
+        counted = [count_usage(read.messages, active, ("p", "m")) for read in (lean, whole)]
+        assert counted[0] == counted[1]
+    for mine, yours in zip(lean.messages, whole.messages, strict=True):
+        assert (mine.id, mine.role, mine.text) == (yours.id, yours.role, yours.text)
+        assert mine[3:6] == yours[3:6]
+        said = {"role": yours.role, "id": yours.id, "content": yours.text}
+        if yours.created_at is not None:
+            said["created_at"] = yours.fields["created_at"]
+        left = {key: value for key, value in yours.fields.items() if said.get(key, ...) != value}
+        unsaid = {**left, "content": yours.fields.get("content")}
+        assert mine.fields in (left, unsaid)
+
+
+def test_a_long_transcript_is_read_by_pieces() -> None:
+    """Nothing happens at the places where it is cut: numbers of lines, ids, problems are those of
+    the parts."""
+    part = plain(1, "é" * 500) + b"broken\r\n\n" + message_line({"role": "user"})
+    data = part * 5000
+    assert len(data) > 4 << 20
+    read = parse(data)
+    sound(read)
+    assert [message.line for message in read.messages] == [1, *range(4, 20_001, 4)]
+    assert len({message.id for message in read.messages}) == 5001
+    lines = {
+        code: [p.line for p in read.problems if p.code == code] for code in ("bad-line", "crlf")
+    }
+    assert lines == {"bad-line": list(range(2, 20_001, 4)), "crlf": [2]}
+    assert (read.lines, read.known_end) == (20_000, len(data))
+    lean = parse(data, lean=True)
+    assert lean[1:] == read[1:]
+    assert [message[:6] for message in read.messages] == [
+        (*message[:2], message.text, *message[3:6]) for message in lean.messages
+    ]
 
 
 HOSTILE = st.one_of(

@@ -18,7 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault_sessions import Workspace, guard
-from vault_sessions.formats.rest import packed, plain_line, unpacked
+from vault_sessions.formats.rest import (
+    emptied_all,
+    filled,
+    packed,
+    packed_all,
+    plain_line,
+    unpacked,
+)
 from vault_sessions.lifecycle.desk import Conversation
 from vault_sessions.model import Loss
 from vault_sessions.rules.missing import Case, Chat, count_missing, decide
@@ -130,6 +137,26 @@ def test_a_packed_line_comes_back(
 ) -> None:
     line = before + orjson.dumps({"id": name, "content": content, "created_at": at}) + behind
     assert unpacked(packed(line, content, name, at), content, name, at) == line
+
+
+@given(st.lists(st.tuples(texts, names, texts | st.none(), st.permutations(range(4)), texts)))
+def test_lines_that_were_packed_together_come_back(rows: list[Any]) -> None:
+    """In whatever order their fields stand."""
+    lines = []
+    for content, name, at, order, other in rows:
+        fields = {"content": content, "id": name, "created_at": at, "x": other}
+        keys = list(fields)
+        lines.append(orjson.dumps({"role": "user"} | {keys[i]: fields[keys[i]] for i in order}))
+    known = [row[:3] for row in rows]
+    rests = emptied_all(packed_all(lines, known))
+    assert [filled(rest, *row) for rest, row in zip(rests, known, strict=False)] == lines
+
+
+def test_many_lines_are_packed_piece_by_piece() -> None:
+    known = [("x", f"id-{number}", None) for number in range(3000)]
+    lines = [plain_line("user", *row[:2], None) + b" " * 1000 for row in known]
+    rests = emptied_all(packed_all(iter(lines), iter(known)))
+    assert [filled(rest, *row) for rest, row in zip(rests, known, strict=True)] == lines
 
 
 def test_what_was_not_packed_is_refused() -> None:

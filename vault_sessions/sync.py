@@ -322,8 +322,10 @@ def _guard_session(
 
     if found.data is None or found.copy_of is not None:
         return False
-    ids_now = {message.id for message in found.transcript.messages}
     ids = mirror.message_ids(found.session.id)
+    if not ids and line is None:
+        return False
+    ids_now = {message.id for message in found.transcript.messages}
     own: list[tuple[str, bytes]] = []
     if line is not None:
         own = [(message.id, line.strip()) for message in parse(line).messages]

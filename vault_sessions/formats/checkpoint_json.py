@@ -25,8 +25,8 @@ from vault_sessions.formats.checkpoint import (
 )
 
 _BATCH = 500
-_TRANSCRIPT = b'"transcript": "'
-_QUOTE = re.compile(rb'(?<!\\)(?:\\\\)*"')
+_TRANSCRIPT = (b'"transcript": "', b'"transcript":"')
+_TO_QUOTE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _MARKED = "(read by pieces)"
 _MARK = b'"(read by pieces)"'
 # in a valid file a quote inside a text has a backslash before it
@@ -76,6 +76,8 @@ def _by_pieces(data: bytes) -> Any:
             left += data[at:begin] + _MARK
             at = end
     left += data[at:]
+    if left.count(_MARK) != sum(begin < end for begin, end in spans):
+        return None  # somebody has said just that
     try:
         document = orjson.loads(left)
         del left
@@ -96,8 +98,9 @@ def _by_pieces(data: bytes) -> Any:
 
 def _span_of_transcript(data: bytes) -> tuple[int, int]:
     """From its first quote through its last; nothing where there is none."""
-    start = data.rfind(_TRANSCRIPT) + len(_TRANSCRIPT)
-    end = _QUOTE.search(data, start) if start >= len(_TRANSCRIPT) else None
+    found = ((data.rfind(key), len(key)) for key in _TRANSCRIPT)
+    start = max((at + length for at, length in found if at >= 0), default=0)
+    end = _TO_QUOTE.match(data, start) if start else None
     return (start - 1, end.end()) if end else (0, 0)
 
 

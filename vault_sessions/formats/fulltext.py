@@ -19,6 +19,14 @@ _CJK = (
     "\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\ua960-\ua97c\uac00-\ud7ff\uf900-\ufaff\uff66-\uff9d\uffa0-\uffdc\U00020000-\U0003347f"
 )
+_OTHERS = bytes(
+    {*range(256)}
+    - {0x11, 0xA9, 0xD8, 0xF9, 0xFA, 0xFF}
+    - {*range(0x2E, 0xA0)}
+    - {*range(0xAC, 0xD8)}
+)
+"""The high bytes, in UTF-16, of characters that are neither of such a script nor of full width."""
+_LONG = 1 << 20
 _FULL_WIDTH = re.compile("[\uff10-\uff5a]")
 _NARROW = {character: character - 0xFEE0 for character in range(0xFF01, 0xFF5F)}
 _WORD = re.compile(r"[^\W_]+")
@@ -67,7 +75,13 @@ def grams(text: str) -> str | None:
     >>> grams('今日はＰython')
     '今日 日は は Python'
     """
-    if text.isascii() or not (has_cjk(text) or _FULL_WIDTH.search(text)):
+    if text.isascii():
+        return None
+    if len(text) < _LONG:  # in a third of the time
+        high = text.encode("utf-16-le", "surrogatepass")[1::2]
+        if not high.translate(None, _OTHERS):
+            return None
+    if not (has_cjk(text) or _FULL_WIDTH.search(text)):
         return None
     return " ".join(_grams(text))
 

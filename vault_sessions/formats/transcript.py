@@ -13,6 +13,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import islice
+from operator import eq
 from typing import Any, NamedTuple
 
 import orjson
@@ -43,6 +45,10 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "archived": (bool, _NONE),
 }
 _STATUS = ("cancelled", "error", None)
+_LOOKED_AT = {"status", "parent_id", "tool_calls"}
+_MANY_KINDS = 1000
+_MANY_KEYS = 50
+_Kind = tuple[tuple[tuple[str, tuple[type, ...]], ...], bool]
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 
 
@@ -54,7 +60,7 @@ def parse(data: bytes, first_line: int = 1, *, lean: bool = False) -> Transcript
     """
     start = len(BOM) if first_line == 1 and data.startswith(BOM) else 0
     read = _read(data, start, first_line, None, lean=lean)
-    if len({message.id for message in read.messages}) != len(read.messages):
+    if _has_twins(read.messages, lean=lean):
         lines = data[start:].split(b"\n")
         texts = [lines[message.line - first_line].strip() for message in read.messages]
         twice: list[Problem] = []
@@ -76,6 +82,15 @@ def parse(data: bytes, first_line: int = 1, *, lean: bool = False) -> Transcript
     problems.sort()
     end = data.rfind(b"\n") + 1
     return Transcript(tuple(messages), tuple(problems), len(data), end, read.tail + first_line - 1)
+
+
+def _has_twins(messages: Sequence[Message], *, lean: bool) -> bool:
+    """Do two of them have one id?"""
+    if not lean:
+        return len({message.id for message in messages}) != len(messages)
+    # a set of a million takes 100 MB; and as they are made, ids are in order already
+    ids = sorted(message.id for message in messages)
+    return any(map(eq, ids, islice(ids, 1, None)))
 
 
 class _Lean(Message):
@@ -122,8 +137,10 @@ def _read(
     equal_before: dict[str, int] = {}
     tools = False
     crlf = good = 0
+    before = -1
     line = first_line - 1
-    loads, is_plain = orjson.loads, _OPTIONAL.keys().isdisjoint
+    loads = orjson.loads
+    kinds: dict[tuple[str, ...], _Kind] = {}  # few: most lines have the same fields
     # half the time of Message._make
     make = partial(tuple.__new__, _Lean if lean else Message)
     given_names = iter(names or ())
@@ -155,8 +172,14 @@ def _read(
                 continue
             if role == "tool":
                 tools = True
-            if not is_plain(fields):
-                fields = _checked(line, fields, problems)
+            keys = tuple(fields)
+            optional, is_simple = kinds.get(keys) or _kind(keys, kinds)
+            for key, types in optional:
+                if type(fields[key]) not in types:
+                    fields = _without_wrong(line, fields, problems)
+                    break
+            if not is_simple:
+                fields = _with_good_status(line, fields, problems)
                 if "parent_id" in fields:
                     branches.append((good, fields["parent_id"]))
                 if "tool_calls" in fields:
@@ -172,8 +195,10 @@ def _read(
                 fields = _lean(fields, name, created_at)
                 if not said.isascii():
                     said = said.encode(errors="surrogatepass")
-            messages.append(make((name, role, said, created_at, good - 1, line, fields)))
-            good += 1
+            messages.append(make((name, role, said, created_at, before, line, fields)))
+            before = good
+            # one number for what is the same: a million of them are 32 MB
+            good = line if line == good + 1 else good + 1
     tail = line - first_line
     if crlf == line and crlf:  # what stands behind the last newline may be cut off there
         crlf = 0
@@ -235,15 +260,21 @@ def content_text(content: object) -> str:
     return "\n".join(texts)
 
 
-def _checked(line: int, fields: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
-    """The fields less those that can't be used, each reported; the file keeps them."""
-    for key in _OPTIONAL.keys() & fields:
-        if type(fields[key]) not in _OPTIONAL[key]:
-            fields = _without_wrong(line, fields, problems)
-            break
+def _kind(keys: tuple[str, ...], kinds: dict[tuple[str, ...], _Kind]) -> _Kind:
+    """Which fields of a line with these are optional ones, and whether their types are all that is
+    to be looked at."""
+    optional = tuple((key, _OPTIONAL[key]) for key in keys if key in _OPTIONAL)
+    found = optional, _LOOKED_AT.isdisjoint(keys)
+    if len(kinds) < _MANY_KINDS and len(keys) <= _MANY_KEYS:  # else they may be all of a file
+        kinds[keys] = found
+    return found
+
+
+def _with_good_status(line: int, fields: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The fields less a status that is none, which is reported; the file keeps it."""
     if "status" in fields and fields["status"] not in _STATUS:
         problems.append(_ignored(line, "status", "cancelled or error"))
-        fields = {key: value for key, value in fields.items() if key != "status"}
+        return {key: value for key, value in fields.items() if key != "status"}
     return fields
 
 

@@ -16,6 +16,7 @@ QUARTER = 900
 _MOST = 10**12
 """A larger count of tokens is none: the sum of many would not fit the mirror's whole numbers."""
 _NO_TOKENS = (0, 0)
+_NOBODY = ("", "")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LENGTH = timedelta(seconds=QUARTER)
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
@@ -39,7 +40,9 @@ def count_usage(
     """A row for each quarter and model. ``active``: ids; None: all are. ``own``: the session's
     provider and model."""
     counts: dict[tuple[int, str, str], list[int]] = {}
+    names: dict[tuple[Any, Any], tuple[str, str]] = {(None, None): _NOBODY, own: _NOBODY}
     since, until, quarter = _NEVER, _NEVER, 0
+    known, last, row = 0, ("", "none yet"), [0] * 6
     for message in messages:
         at = message.created_at
         if at is None:
@@ -51,16 +54,17 @@ def count_usage(
                 since = _EPOCH + quarter * _LENGTH
                 until = since + _LENGTH
         role = message.role
+        who, tokens = _NOBODY, _NO_TOKENS
         if role == "assistant":
             fields = message.fields
-            key = (quarter, *_who(fields, own))
-            tokens = tokens_of(fields["usage"]) if "usage" in fields else _NO_TOKENS
-        else:
-            key = (quarter, "", "")
-            tokens = _NO_TOKENS
-        row = counts.get(key)
-        if row is None:
-            row = counts[key] = [0] * 6
+            said = fields.get("provider"), fields.get("model")
+            who = names.get(said) or names.setdefault(said, _who(said, own))
+            if "usage" in fields:
+                tokens = tokens_of(fields["usage"])
+        if quarter != known or who is not last:  # as few are
+            key = (quarter, *who)
+            row = counts.get(key) or counts.setdefault(key, [0] * 6)
+            known, last = quarter, who
         if active is None or message.id in active:
             row[_PLACES[role]] += 1
         if tokens is not _NO_TOKENS:
@@ -69,13 +73,10 @@ def count_usage(
     return [(*key, *row) for key, row in counts.items() if any(row)]  # type: ignore[misc]
 
 
-def _who(fields: dict[str, Any], own: tuple[str | None, str | None]) -> tuple[str, str]:
-    said = fields.get("provider"), fields.get("model")
-    if said == own:
-        return "", ""
+def _who(said: tuple[Any, Any], own: tuple[str | None, str | None]) -> tuple[str, str]:
     provider, model = (name if isinstance(name, str) else "" for name in said)
     if provider in ("", own[0]) and model in ("", own[1]):
-        return "", ""
+        return _NOBODY
     return provider, model
 
 
@@ -83,7 +84,10 @@ def tokens_of(usage: object) -> tuple[int, int]:
     """Tokens in and out of a ``usage``, whatever is written there: what is no count is 0."""
     if not isinstance(usage, dict):
         return 0, 0
-    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    given, made = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(given) is int and type(made) is int and 0 < given <= _MOST and 0 < made <= _MOST:
+        return given, made
+    return _count(given), _count(made)
 
 
 def _count(value: object) -> int:

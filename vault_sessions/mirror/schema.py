@@ -5,7 +5,7 @@ A change here bumps VERSION: an older or newer mirror is dropped and rebuilt, ne
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 APPLICATION_ID = 0x76736D72  # "vsmr"
 
 TOKENIZER = "porter unicode61 remove_diacritics 2"

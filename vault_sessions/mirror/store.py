@@ -10,9 +10,10 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from vault_sessions import atomic
@@ -37,6 +38,8 @@ _FEW = 1 << 20
 TICKS = 8
 """Rowids per second: a finer clock makes the index larger, a coarser one the order."""
 _EPOCH = 946_684_800  # 2000-01-01
+_KNOWN = itemgetter(4, 2, 5)
+"""Of a message's row what ``formats.rest`` calls one."""
 
 _SESSION_COLUMNS = (*Session._fields, "name_key")
 _PUT_SESSION = (
@@ -54,12 +57,21 @@ _PUT_FILE = "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 _PUT_PROBLEM = "INSERT INTO problems VALUES(?, ?, ?, ?, ?, ?)"
 _PUT_REST = "INSERT OR REPLACE INTO rests VALUES(?, ?)"
 _PUT_SUMMARY = "INSERT INTO message_summaries VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_CONTEXT = "INSERT INTO session_context VALUES(?, ?, ?, ?)"
+_PUT_GRAMS = "INSERT INTO temp.grams VALUES(?, ?)"
 _PUT_USAGE = "INSERT INTO usage VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_USAGE = f"{_PUT_USAGE} ON CONFLICT DO UPDATE SET " + ", ".join(
     f"{column} = {column} + excluded.{column}"
     for column in ("user", "assistant", "tool", "system", "tokens_in", "tokens_out")
 )
 _PUT_PASSAGE = "INSERT INTO memory VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+_FILLING = (
+    *(_NEW_SESSION, _PUT_FILE, _PUT_PROBLEM, _PUT_USAGE, _PUT_SUMMARY, _PUT_CONTEXT),
+    *(_PUT_REST, _PUT_MESSAGE, _PUT_GRAMS),
+)
+_AT_ONCE = 1 << 20
+_A_MESSAGE = 500
+"""Bytes that its row takes in memory, beside its text."""
 _INDEX = "INSERT INTO messages_fts(rowid, content, grams) VALUES(?, ?, ?)"
 _UNINDEX = "INSERT INTO messages_fts(messages_fts, rowid, content, grams) VALUES('delete', ?, ?, ?)"
 
@@ -388,16 +400,8 @@ class Mirror:
 
     def _put_extras(self, number: int, found: Found) -> None:
         """Compactions, context items and numbers of a session that has none in the mirror."""
-        many = self.connection.executemany
-        many(_PUT_USAGE, _usage_rows(number, found))
-        if found.meta.compactions:
-            rows = [
-                (number, c.id, c.through_message_id, *_summary(c)) for c in found.meta.compactions
-            ]
-            many(_PUT_SUMMARY, rows)
-        if found.meta.context:
-            rows = [(number, *item) for item in found.meta.context]
-            many("INSERT INTO session_context VALUES(?, ?, ?, ?)", rows)
+        for sql, rows in _extras(number, found):
+            self.connection.executemany(sql, rows)
 
     # --- memory ---
 
@@ -437,7 +441,8 @@ class Builder:
         self.mirror = mirror
         self._used: set[int] = set()
         self._next_free: dict[int, int] = {}
-        self._sessions = 0
+        self._sessions = self._size = 0
+        self._waiting: dict[str, list[tuple[Any, ...]]] = {sql: [] for sql in _FILLING}
         run = mirror.connection.execute
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-131072"):
             run(f"PRAGMA {pragma}").fetchall()
@@ -448,32 +453,37 @@ class Builder:
 
     def add_session(self, found: Found) -> None:
         """Add a session that is not in the mirror yet."""
-        many = self.mirror.connection.executemany
-        run = self.mirror.connection.execute
         self._sessions = number = self._sessions + 1
-        run(_NEW_SESSION, (number, *_session_row(found.session)))
-        many(_PUT_FILE, [_file_row(state) for state in found.files])
-        if found.problems:
-            many(_PUT_PROBLEM, [_problem_row(path, p) for path, p in found.problems])
-        self.mirror._put_extras(number, found)
-        rows = []
-        gram_rows = []
+        waiting = self._waiting
+        waiting[_NEW_SESSION].append((number, *_session_row(found.session)))
+        waiting[_PUT_FILE] += map(_file_row, found.files)
+        waiting[_PUT_PROBLEM] += [_problem_row(path, p) for path, p in found.problems]
+        for sql, some in _extras(number, found):
+            waiting[sql] += some
+        rows = list(_message_rows(number, found))
+        waiting[_PUT_REST].append((number, _rests(rows, found)))
         used = self._used
-        read = list(_message_rows(number, found))
-        run(_PUT_REST, (number, _rests(read, found)))
-        for row in read:
+        for at, row in enumerate(rows):
             place = row[0]
             if place in used:
                 place = self._free_from(place)
-                row = (place, *row[1:])
+                rows[at] = (place, *row[1:])
             used.add(place)
-            rows.append(row)
             text = row[4]
             if not text.isascii() and (pairs := grams(text)) is not None:
-                gram_rows.append((place, pairs))
-        many(_PUT_MESSAGE, rows)
-        if gram_rows:
-            many("INSERT INTO temp.grams VALUES(?, ?)", gram_rows)
+                waiting[_PUT_GRAMS].append((place, pairs))
+        waiting[_PUT_MESSAGE] += rows
+        self._size += found.session.message_count * _A_MESSAGE + len(found.data or b"")
+        if self._size > _AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        """Add what waits. (The rows of each session alone would take a tenth longer.)"""
+        for sql, rows in self._waiting.items():
+            if rows:
+                self.mirror.connection.executemany(sql, rows)
+                rows.clear()
+        self._size = 0
 
     def _free_from(self, place: int) -> int:
         start = place
@@ -487,6 +497,7 @@ class Builder:
         """Build the indexes; after it the mirror is whole."""
         from threading import Thread
 
+        self._write()
         flushing = Thread(target=_flush, args=(self.mirror.path,))
         if self.mirror.path is not None:
             # on its way to the disk meanwhile: what is left to the end would be waited for
@@ -762,18 +773,19 @@ def _rests(rows: Iterable[tuple[Any, ...]], found: Found) -> bytes:
     from vault_sessions.formats.rest import packed_all  # not needed by who only reads
 
     lines = _lines(found.data or b"", found.transcript.messages)
-    return packed_all(
-        (line, (row[4], row[2], row[5])) for line, row in zip(lines, rows, strict=True)
-    )
+    return packed_all(lines, map(_KNOWN, rows))
 
 
-def _lines(data: bytes, messages: Iterable[Message]) -> Iterator[bytes]:
+def _lines(data: bytes, messages: Sequence[Message]) -> Iterable[bytes]:
     """The line of each message, without what is around it."""
     if len(data) < _FEW:
-        lines = data.split(b"\n")
-        yield from (lines[message.line - 1].removeprefix(BOM).strip() for message in messages)
-        return
-    # the lines of a large transcript would take more memory than itself
+        lines = data.removeprefix(BOM).split(b"\n")
+        return [lines[message[5] - 1].strip() for message in messages]
+    return _lines_one_by_one(data, messages)
+
+
+def _lines_one_by_one(data: bytes, messages: Iterable[Message]) -> Iterator[bytes]:
+    """The same; all the lines of a large transcript would take more memory than itself."""
     number, begin, end = 0, 0, -1
     for message in messages:
         while number < message.line:
@@ -857,6 +869,19 @@ def _time_text(message: Message) -> str | None:
     if len(written) == 24 and written[23] + written[10] + written[19] + written[7] == "ZT.-":
         return written
     return format_time(message.created_at)
+
+
+def _extras(number: int, found: Found) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """A session's rows beside its messages: numbers, compactions, context items."""
+    meta = found.meta
+    yield _PUT_USAGE, _usage_rows(number, found)
+    if meta.compactions:
+        yield (
+            _PUT_SUMMARY,
+            [(number, c.id, c.through_message_id, *_summary(c)) for c in meta.compactions],
+        )
+    if meta.context:
+        yield _PUT_CONTEXT, [(number, *item) for item in meta.context]
 
 
 def _session_row(session: Session) -> tuple[Any, ...]:
