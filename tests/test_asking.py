@@ -190,6 +190,17 @@ def test_a_topic_without_json_is_one_too(office: Office) -> None:
     assert office.ask("topic") == "Move to Denver"
 
 
+@pytest.mark.parametrize("kind", ["summary", "compaction"])
+def test_a_secret_that_a_model_repeats_is_left_out(office: Office, kind: str) -> None:
+    """A summary stands in a file and a compaction goes to the model again and again."""
+    secret = "The password of the container is hunter2-blue."
+    good = GOOD[kind]
+    key = "summary" if kind == "summary" else "notes"
+    office.answer({**good, key: [*good[key], secret]})
+    assert "hunter2" not in str(office.ask(kind))
+    assert office.outcomes() == ["ok"]
+
+
 def test_facts_bear_the_message_and_the_words_they_come_from(office: Office) -> None:
     office.answer(GOOD["facts"])
     assert office.ask("facts") == [

@@ -398,3 +398,12 @@ def test_watch_ends_sessions_and_makes_topics(home: Home) -> None:
             watch.terminate()
             watch.communicate()
     assert changed
+
+
+def test_watch_once_ends_them_too(home: Home) -> None:
+    """As a timer would have it that calls it now and then."""
+    talk(home, *WORDS)
+    done = home.run("watch", "--once")
+    assert done.returncode == 0
+    assert "Ended: " in done.stderr
+    assert meta(home)["end_reason"] == "window"

@@ -314,6 +314,21 @@ def test_a_failed_summary_keeps_the_facts(home: Home, clerk: Clerk) -> None:
     assert len(changes(home)) == 1
 
 
+def test_a_model_that_only_talks_nonsense_is_not_asked_for_ever(home: Home, clerk: Clerk) -> None:
+    """The second time, what can be made without it is made."""
+    long_chat(home, 38, m2="I live in Denver.")
+    clerk.refuse("facts", 2)
+    clerk.refuse("compaction", 2)
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            compacted(home)
+    done = compacted(home)
+    assert clerk.asked == ["facts", "facts", "compaction", "compaction"]
+    assert done is not None
+    assert (done.record.method, done.record.model) == ("extractive", None)
+    assert remembered(home) == ["Lives in Denver"]
+
+
 def test_what_was_journalled_is_applied_by_the_next_try(home: Home, clerk: Clerk) -> None:
     """Killed between the two steps: the fact is there once, and nobody is asked for it again."""
     quote = "I live in Denver"
@@ -868,7 +883,7 @@ def test_compact_in_line_mode(home: Home, clerk: Clerk) -> None:
     path = long_chat(home, 24)
     before = path.read_bytes()
     typed = "/compact the dates\nAnd part 24?\n/quit\n"
-    screen = home.screen("chat", "-s", TALK, typed=typed)
+    screen = home.screen("chat", "--plain", "-s", TALK, typed=typed)
     assert screen.code == 0
     assert "Summarizing 14 messages" in screen.text
     assert "Messages 1-14 are sent as this summary from now on" in screen.text
@@ -877,9 +892,9 @@ def test_compact_in_line_mode(home: Home, clerk: Clerk) -> None:
     said = [r for r in clerk.requests if r.body and "And part 24?" in json.dumps(r.body)]
     chat = next(r for r in said if "response_format" not in r.body)
     assert record["summary"] in chat.body["messages"][0]["content"]
-    screen = home.screen("chat", "--new", typed="/compact\n/quit\n")
+    screen = home.screen("chat", "--plain", "--new", typed="/compact\n/quit\n")
     assert "Say something first." in screen.text
-    screen = home.screen("chat", "--private", typed="/compact\n/quit\n")
+    screen = home.screen("chat", "--plain", "--private", typed="/compact\n/quit\n")
     assert "Private: nothing is stored" in screen.text
 
 

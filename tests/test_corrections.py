@@ -13,13 +13,16 @@ import select
 import signal
 import subprocess
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from home import Home, make_home, message, write_session
 
 from vault_sessions import Workspace
-from vault_sessions.model import Proposal
+from vault_sessions.memory import Kit
+from vault_sessions.memory import facts as long_term
+from vault_sessions.model import Candidate, Proposal
 from vault_sessions.rules.corrections import detect
 from vault_sessions.rules.facts import Entry
 from vault_sessions.rules.proposing import propose
@@ -434,6 +437,23 @@ def test_what_was_declined_is_not_learned_behind_their_back(home: Home, is_ours:
         assert not ws.offers()
 
 
+def test_what_was_declined_is_not_learned_in_other_words(home: Home) -> None:
+    """A no to a new fact holds for the message that it was made of."""
+    said = "For the record, I'm allergic to figs."
+    write_session(home, "s1", message(said, id="m1"), message("Noted.", "assistant", id="m2"))
+    with home_workspace(home) as ws:
+        ws.begin(ws.decide_named("s1")[0])
+        proposal = ws.correction(said)
+        assert proposal is not None
+        ws.decline(proposal)
+        ws.leave()
+        other = Candidate("Facts", "Can't have figs", "m1", "I'm allergic to figs")
+        kit = Kit(ws.vault, ws.state, datetime.now(UTC), lambda bits: 1)
+        outcome = long_term.learn(kit, [other], "s1")
+    assert outcome.changes == ()
+    assert "figs" not in (home.vault / FACTS).read_text()
+
+
 def home_workspace(home: Home) -> Workspace:
     """The vault at work in this process, with the folders of the test."""
     return Workspace.open(home.vault, environment=home.environment)
@@ -592,3 +612,31 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in ("cache", "state", "config"):
         monkeypatch.setenv(f"VAULT_SESSIONS_{kind.upper()}", str(tmp_path / kind))
     monkeypatch.delenv("VAULT_SESSIONS_VAULT", raising=False)
+
+
+def test_a_greeting_makes_no_correction() -> None:
+    """The again of a greeting says nothing of what follows."""
+    assert detect("Hello again, I live in Boulder, what is BGP?") is None
+    assert detect("Again: I live in Boulder, what is BGP?") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We decided to copy table 2 on Monday.",
+        "We agreed to register tomorrow.",
+        "We decided to go with UniqueConstraint(fields=[1]) and so on.",
+    ],
+)
+def test_what_is_done_soon_or_is_code_is_no_lasting_decision(text: str) -> None:
+    assert statements(text) == []
+
+
+def test_a_fact_ends_where_the_next_thing_is_told() -> None:
+    told = statements("I'm allergic to hazelnuts, the kids eat noodles and air.")
+    assert [statement.text for statement in told] == ["Is allergic to hazelnuts"]
+
+
+def test_what_is_to_be_remembered_may_stand_in_the_middle() -> None:
+    said = "Let's do that, then. Remember that we always use unsalted butter. How much salt?"
+    assert [one.text for one in statements(said)] == ["Always uses unsalted butter"]

@@ -483,6 +483,21 @@ def test_nonsense_for_a_topic_does_not_hold_up_the_end(home: Home, server: OpenA
 # --- what is the owner's -------------------------------------------------------------------------
 
 
+def test_nonsense_for_a_summary_holds_up_one_end_only(home: Home, server: OpenAIServer) -> None:
+    """Asked again the model may do better; if it does not, it is made without it."""
+    use(home, server)
+    talk(home, *WORDS)
+    answer(server, TOPIC)
+    server.reply("I am a large language model.")
+    home.error("end", TALK)
+    server.reply("I am a large language model.")
+    answer(server, FACTS, SNAPSHOT)
+    home.output("end", TALK)
+    assert calls(home) == ["topic", "summary", "summary", "facts", "snapshot"]
+    front = read_document(summary_of(home).read_bytes()).front
+    assert (front["method"], front["model"]) == ("extractive", "offline")
+
+
 def test_a_summary_that_was_edited_is_left_alone(home: Home) -> None:
     """Not a byte of it changes when the session goes on and ends again."""
     talk(home, *WORDS)
@@ -538,6 +553,34 @@ def test_what_the_owner_wrote_is_offered_never_done(home: Home) -> None:
     assert "Denver" in offer.new
     assert offer.session_id == TALK
     assert "pending_facts" not in meta(home)
+
+
+def test_what_an_edited_summary_can_not_say_is_asked_all_the_same(home: Home) -> None:
+    """Their summary stays as it is, and the offer comes from the metadata; a no holds."""
+    facts = home.vault / "atlas/memory/long-term/facts.md"
+    facts.write_text("# Facts\n\n## Facts\n\n- Lives in Bonn\n")
+    talk(home, "How much salt for one kilo of flour?", "20 g of salt for one kilo.")
+    home.output("end", TALK, "--offline")
+    mine = summary_of(home).read_bytes() + b"\nMy own note.\n"
+    summary_of(home).write_bytes(mine)
+    now = f"{datetime.now(UTC) + timedelta(seconds=2):%Y-%m-%dT%H:%M:%S}.000Z"
+    with (home.sessions / f"{TALK}.jsonl").open("ab") as file:
+        file.write(message("I live in Denver. Where do I go?", id="n1", created_at=now))
+        file.write(message("To the office.", "assistant", id="n2", created_at=now))
+    assert home.json("end", TALK, "--offline")[0]["to_confirm"] == 1
+    assert summary_of(home).read_bytes() == mine
+    with Workspace.open(home.vault, environment=home.environment) as ws:
+        (offer,) = ws.offers()
+        assert (offer.old, offer.new, offer.message_id) == (
+            "Lives in Bonn",
+            "Lives in Denver",
+            "n1",
+        )
+        ws.settle_offer(offer)
+        assert ws.offers() == []
+        assert ws.state.waiting() == []
+    assert "Denver" not in facts.read_text()
+    assert summary_of(home).read_bytes() == mine
 
 
 def test_an_answered_offer_goes_from_the_summary(home: Home) -> None:
@@ -601,6 +644,22 @@ def test_an_edited_snapshot_is_offered(home: Home) -> None:
 # --- who else is there ---------------------------------------------------------------------------
 
 
+def test_what_is_erased_with_its_memory_is_not_left_in_the_snapshot(home: Home) -> None:
+    """Nor in the log; what the owner wrote in user.md stays, and a later end draws it anew."""
+    talk(home, "I live in Denver. How do I bake rye bread?", "Mix, wait and bake it.")
+    other = "20261120-120000-cccccc"
+    talk(home, "I play the cello. How do I tune it?", "With a tuner.", session=other)
+    (home.vault / "atlas/identity/user.md").write_text("# Me\n\n## Snapshot\n\n## Own\n\nMine.\n")
+    home.output("end", TALK, "--offline")
+    assert "Denver" in memory(home, "user")
+    home.output("delete", TALK, "--purge", "--with-memory", "--yes")
+    assert memory(home, "user") == "# Me\n\n## Snapshot\n\n## Own\n\nMine.\n"
+    for path in home.vault.rglob("*"):
+        assert not path.is_file() or b"Denver" not in path.read_bytes(), path
+    home.output("end", other, "--offline")
+    assert "Plays the cello." in memory(home, "user")
+
+
 def test_one_that_is_open_is_not_ended(home: Home) -> None:
     """It is said; ``--all`` ends the others."""
     other = "20261120-100000-bbbbbb"
@@ -654,6 +713,32 @@ def test_all_ends_all(home: Home) -> None:
     done = home.run("end", "--all")
     assert (done.stdout, done.stderr) == ("", "No sessions to end.\n")
     assert {row["status"] for row in home.json("list")} == {"ended"}
+
+
+def moved_twice(home: Home) -> None:
+    """Two conversations, in the second of which another home is told."""
+    older = "20261110-090000-bbbbbb"
+    talk(home, "I live in Leipzig. Where do I register?", "At the office.", session=older)
+    path = home.sessions / f"{older}.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"2026-11-20T", b"2026-11-10T"))
+    talk(home, "I live in Bonn now. Where do I register?", "At the office.")
+
+
+def test_what_was_said_later_stays_whatever_ends_first(home: Home) -> None:
+    """An older conversation that ends after a newer one does not bring back what is over."""
+    moved_twice(home)
+    home.output("end", TALK, "--offline")
+    home.output("end", "20261110-090000-bbbbbb", "--offline")
+    assert "- Lives in Bonn <!--" in memory(home)
+    assert "Leipzig" not in memory(home)
+
+
+def test_all_end_in_the_order_in_which_they_were_held(home: Home) -> None:
+    """So the log of memory tells it as it was."""
+    moved_twice(home)
+    home.output("end", "--all", "--offline")
+    log = [change["new"] for change in home.json("memory", "log") if change["file"] == "facts.md"]
+    assert log == ["Lives in Bonn", "Lives in Leipzig"]
 
 
 def test_wrong_usage(home: Home) -> None:

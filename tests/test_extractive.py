@@ -32,6 +32,11 @@ def branch(*said: tuple[str, str], **fields: Any) -> list[Message]:
     return active_branch(parse(b"\n".join(lines) + b"\n").messages)
 
 
+def talk(*texts: str) -> list[Message]:
+    """A conversation of these texts, the user's first."""
+    return branch(*((("user", "assistant")[n % 2], text) for n, text in enumerate(texts)))
+
+
 def sample(stem: str) -> list[Message]:
     return active_branch(parse((SAMPLE / f"{stem}.jsonl").read_bytes()).messages)
 
@@ -429,3 +434,49 @@ def test_a_snapshot_has_at_most_five_sentences() -> None:
     assert len(sentences(told)) == 5
     assert "Thing 29 of Goals" in told
     assert len(told) < 1000
+
+
+def test_a_snapshot_of_little_has_a_sentence_for_each_fact() -> None:
+    known = {
+        "Facts": ["Lives in Leipzig", "Works at Northwind", "Doesn't eat pork"],
+        "Preferences": ["Prefers small hotels", "Prefers trains"],
+    }
+    assert snapshot(known) == (
+        "Lives in Leipzig. Works at Northwind. Doesn't eat pork. Prefers small hotels; prefers "
+        "trains."
+    )
+    assert snapshot({"Facts": known["Facts"]}, "Maya") == (
+        "Maya lives in Leipzig. Works at Northwind. Doesn't eat pork."
+    )
+
+
+def test_the_request_is_kept_beside_what_it_was_asked_for() -> None:
+    opening = talk(
+        "I have some chicken thighs, a lemon and half a bag of orzo. What could I make for dinner "
+        "tonight? My wife is allergic to shellfish and I don't eat pork.",
+        "Brown the thighs for 8 minutes, add 500 ml of stock and bake at 200 °C.",
+    )
+    assert "What could I make for dinner tonight?" in summary(opening)
+    assert "allergic to shellfish" in summary(opening)
+
+
+def test_what_is_said_to_be_open_is_no_question() -> None:
+    said = talk("We fly on May 9. What's still open are the flights and a child seat.", "Right.")
+    assert open_items(said) == ["What's still open are the flights and a child seat."]
+
+
+def test_hearsay_and_what_is_not_so_are_no_outcome() -> None:
+    said = talk(
+        "I need to write a resignation letter.", "Here is a draft of two paragraphs for you.",
+        "Great, I'll send it tomorrow by registered mail. If I lived in Berlin I'd hand it over. "
+        "A friend of mine works at Contoso, he says they take email.", "Good luck with it.",
+    )  # fmt: skip
+    assert "Contoso" not in summary(said)
+    assert "Berlin" not in summary(said)
+
+
+def test_beginnings_leave_out_a_secret() -> None:
+    said = talk("The password is hunter2-blue, keep it.", "I would not keep it.")
+    assert concat(said) == (
+        "user: (left out: it looks like a password)\nassistant: I would not keep it."
+    )

@@ -494,6 +494,13 @@ def test_the_entry_that_a_model_names_is_believed_where_it_is_there_and_alike() 
     assert decide(old, "Owns the moon", replaces=old) == "append"
 
 
+def test_ours_is_replaced_also_where_the_owner_s_stands_before_it() -> None:
+    """Else each new value would stand beside the one before."""
+    entries = [Entry("Facts", 1, "Lives in Köln", False), Entry("Facts", 2, "Lives in Bonn", True)]
+    verdict = merge(entries, Candidate("Facts", "Lives in Ulm", "m1", "I live in Ulm"))
+    assert (verdict.what, verdict.entry) == ("replace", entries[1])
+
+
 def test_properties_belong_to_whom_they_are_said_of() -> None:
     """She in a second clause is the one of the first."""
     assert slots("Ingrid is her sister; she lives in Malmö with two kids") == {

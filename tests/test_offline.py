@@ -156,7 +156,9 @@ def test_short_words_are_found_in_their_other_forms(question: str, text: str) ->
     assert best_quotes(question, [hit(text, "fact")])
 
 
-@pytest.mark.parametrize("greeting", ["hello!", "Good morning", "Danke schön.", "おはようございます"])
+@pytest.mark.parametrize(
+    "greeting", ["hello!", "Good morning", "Danke schön.", "おはようございます"]
+)
 def test_a_greeting_is_no_question(greeting: str) -> None:
     quoted = answer(greeting, [hit("Good morning, said the baker, and thanks, danke, hello")])
     assert ">" not in quoted

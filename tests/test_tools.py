@@ -1190,7 +1190,7 @@ def test_the_question_on_a_terminal(place: Place, typed: str, facts: str) -> Non
     """The old text and the new one, and the question; e has the new one to be edited."""
     place.server.reply_tool_call("update_memory", UPDATE)
     place.server.reply("Noted.")
-    shown = place.home.screen("chat", typed=f"What do you know of me?\n{typed}/quit\n")
+    shown = place.home.screen("chat", "--plain", typed=f"What do you know of me?\n{typed}/quit\n")
     assert "old: Lives in Austin" in shown.text
     assert "new: Lives in Porto" in shown.text
     assert "Save this correction? [y/N/e]" in shown.text

@@ -192,3 +192,8 @@ def test_whatever_was_asked_the_phrase_is_short_and_on_one_line(text: str) -> No
 def test_a_pasted_monster_is_no_trouble(text: str) -> None:
     """Seconds would show here at once: each takes a few milliseconds."""
     assert len(fallback_topic(branch(("user", text)))) <= 60
+
+
+def test_what_is_wanted_goes_before_what_is_told_of_oneself() -> None:
+    said = "I work at Northwind as a data engineer and I need to write a resignation letter."
+    assert fallback_topic(branch(("user", said))) == "Resignation letter"

@@ -169,19 +169,22 @@ def read_file(path: str, start: int = 0, *, limit: int = LARGEST) -> tuple[bytes
         os.close(fd)
 
 
-def replace_file(path: str, data: bytes, *, must_be: os.stat_result | None = None) -> None:
+def replace_file(
+    path: str, data: bytes, *, must_be: os.stat_result | None = None, durable: bool = True
+) -> None:
     """Put a whole file in place at once.
 
     ``must_be``: the state of the file that ``data`` was made from; when it has changed since,
-    FileChanged is raised and nothing is written. Raises NotRegular, NotSynced, OSError; after all
-    but NotSynced the old content is there.
+    FileChanged is raised and nothing is written. ``durable`` False: it survives our being killed,
+    but perhaps no power cut. Raises NotRegular, NotSynced, OSError; after all but NotSynced the old
+    content is there.
     """
     mode = FILE_MODE
     with suppress(FileNotFoundError):
         mode = stat.S_IMODE(check_regular(path).st_mode)
     temporary = _temporary(path)
     try:
-        written = _write_whole(temporary, data, mode)
+        written = _write_whole(temporary, data, mode, durable=durable)
         if must_be is not None and not _is_still(path, must_be):
             raise FileChanged(errno.EAGAIN, "the file was changed in the meantime", path)
         _uninterrupted(os.replace, temporary, path)
@@ -189,7 +192,8 @@ def replace_file(path: str, data: bytes, *, must_be: os.stat_result | None = Non
         with suppress(OSError):  # the first failure is the one to tell
             remove_file(temporary)
         raise
-    _confirm(path, written)
+    if durable:
+        _confirm(path, written)
 
 
 def create_file(path: str, data: bytes) -> None:
@@ -228,8 +232,8 @@ def is_leftover(name: str, of: str) -> bool:
     return name.startswith(f".{of[:40]}.") and _LEFTOVER.fullmatch(name) is not None
 
 
-def _write_whole(path: str, data: bytes, mode: int) -> int:
-    """Write a temporary file, durably; the time of it in nanoseconds."""
+def _write_whole(path: str, data: bytes, mode: int, *, durable: bool = True) -> int:
+    """Write a temporary file; the time of it in nanoseconds."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, mode)
     try:
@@ -237,7 +241,8 @@ def _write_whole(path: str, data: bytes, mode: int) -> int:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        _sync(fd)
+        if durable:
+            _sync(fd)
         return os.fstat(fd).st_mtime_ns
     finally:
         os.close(fd)

@@ -19,6 +19,8 @@ from vault_sessions import atomic, guard, scan
 from vault_sessions import vault as vaults
 from vault_sessions.errors import VaultError
 from vault_sessions.formats import memory
+from vault_sessions.formats.bullets import section_body, with_body
+from vault_sessions.formats.changes import one_line, read_changes
 from vault_sessions.formats.ids import name_key
 from vault_sessions.formats.meta import parse_meta
 from vault_sessions.formats.names import (
@@ -334,13 +336,44 @@ def unlearn(
             if not for_good:
                 trash.keep(vault, [path], why, now, move=False)
             vaults.change_file(vault, path, partial(_without, lines))
+        pictures = _erase_picture(vault) if for_good and by_file else []
         if for_good:
             _unlearn_in_trash(vault, session_id, found)
             vaults.change_file(vault, vault.changes, partial(_without_changes, session_id))
             vaults.erase(vault, found.summaries)
         elif found.summaries:
             trash.throw_away(vault, found.summaries, why, now)
-    return [*by_file, *found.summaries]
+    return [*by_file, *found.summaries, *pictures]
+
+
+def _erase_picture(vault: Vault) -> list[str]:
+    """Take out the snapshot in ``user.md``, if we wrote it, and the log of it: it may say what is
+    to be forgotten. The next end of a session draws it anew."""
+    path = f"{vault.identity}/user.md"
+    log = read_changes(vaults.read_bytes(vault, vault.changes) or b"")
+    drawn = [change for change in log if (change.file, change.section) == ("user.md", "Snapshot")]
+    ours = one_line(drawn[-1].new or "") if drawn else ""
+    done = False
+
+    def without(data: bytes) -> bytes:
+        nonlocal done
+        done = bool(ours) and one_line(section_body(data, "Snapshot") or "") == ours
+        return with_body(data, "Snapshot", "") if done else data
+
+    if not ours or vaults.read_bytes(vault, path) is None:
+        return []
+    vaults.change_file(vault, path, without)
+    if not done:
+        return []
+    ids = {change.id for change in drawn}
+    vaults.change_file(vault, vault.changes, partial(_without_ids, ids))
+    return [path]
+
+
+def _without_ids(ids: set[str], data: bytes) -> bytes:
+    """The log of changes without those."""
+    lines = data.splitlines(keepends=True)
+    return b"".join(line for line in lines if not ids & {c.id for c in read_changes(line)})
 
 
 def _unlearn_in_trash(vault: Vault, session_id: str, found: Learned) -> None:

@@ -177,6 +177,22 @@ class State:
         except FileNotFoundError:
             return set()
 
+    def wait(self, session_id: str) -> None:
+        """Something of the session waits for the owner's answer that no file of theirs says."""
+        os.close(self._open("waiting", session_id))
+
+    def waiting(self) -> list[str]:
+        """The sessions of which something waits."""
+        try:
+            return sorted(atomic.names_in(os.path.join(self.folder, "waiting")))
+        except OSError:
+            return []
+
+    def wait_no_more(self, session_id: str) -> None:
+        """It was answered."""
+        with suppress(OSError):
+            atomic.remove_file(self._path("waiting", session_id))
+
     def holder(self, session_id: str) -> Holder:
         """Who holds the lease, for showing."""
         try:

@@ -83,6 +83,7 @@ _GREETING = re.compile(
     r"|guten (?:morgen|tag|abend)|thanks?(?: you)?(?: (?:so|very) much| a lot)?|danke(?: schön)?"
     r"|おはよう(?:ございます)?|こんにちは|こんばんは|ありがとう(?:ございます)?)(?: there)?\W*"
 )
+_THANKS = re.compile(r"(?i)thank|danke|ありがとう")
 _BONUS = {"fact": 0.6, "snapshot": 0.4, "summary": 0.5, "message": 0.0}
 
 
@@ -99,7 +100,8 @@ class Quote(NamedTuple):
 def answer(question: str, hits: Sequence[Hit], zone: tzinfo | None = None) -> str:
     """What the vault says about a question; dates in ``zone`` (None: the system's)."""
     if _GREETING.fullmatch(question.strip()):
-        return "Hello. No model is set up, so I can only look things up in your vault: ask me."
+        word = "You are welcome" if _THANKS.match(question.strip()) else "Hello"
+        return f"{word}. No model is set up, so I can only look things up in your vault: ask me."
     quotes = best_quotes(question, hits)
     if not quotes:
         about = " ".join(dict.fromkeys(question_query(question).words)) or question.strip()

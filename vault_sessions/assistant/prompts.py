@@ -26,6 +26,7 @@ from vault_sessions.assistant.reading import (
     text_of,
     texts_of,
     without_controls,
+    without_secrets,
 )
 from vault_sessions.errors import BadAnswer
 from vault_sessions.model import Candidate, Message
@@ -97,6 +98,8 @@ def topic(word: str, messages: Sequence[Message]) -> Prompt[str]:
         if not cleaned:
             raise BadAnswer("The model gave no topic that can be used.")
         must_be_of(cleaned, talk, 0.3)
+        if not without_secrets([cleaned]):
+            raise BadAnswer("The model's topic holds a secret.")
         if not backed([cleaned], talk, 1):
             raise BadAnswer("The model's topic has a number from nowhere.")
         return cleaned
@@ -267,9 +270,9 @@ def summary(word: str, messages: Sequence[Message], before: str | None) -> Promp
 
     def read(text: str) -> Summary:
         found = object_in(text, "summary")
-        told = backed(texts_of(found, "summary", 10, 400), talk, 3)
+        told = without_secrets(backed(texts_of(found, "summary", 10, 400), talk, 3))
         if not told:
-            raise BadAnswer("The model's summary is empty.")
+            raise BadAnswer("The model's summary says nothing that can be kept.")
         said = " ".join(map(as_sentence, told))
         must_be_of(said, talk, 0.4)
         decisions, open_items = (_items(found, name, talk) for name in ("decisions", "open_items"))
@@ -282,7 +285,7 @@ def _items(found: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
     """Short phrases, each once; what says "none" or comes from nowhere is left out."""
     texts = [text.rstrip(".。") for text in texts_of(found, name, 12, 160)]
     good = [text for text in texts if not _NONE.fullmatch(text) and share(text, source) >= 0.3]
-    return tuple(backed(good, source, 2))
+    return tuple(without_secrets(backed(good, source, 2)))
 
 
 _NONE = re.compile(r"(?i)\W*(?:none|nothing|n/?a|no (?:decisions?|open items?)|keine?|なし)?\W*")
@@ -317,7 +320,7 @@ def snapshot(word: str, known: str, before: str, preferences: str) -> Prompt[str
         lines = texts_of(object_in(text, "sentences"), "sentences", 6, 400)
         if lines != backed(lines, quoted, 3):
             raise BadAnswer("The model's portrait has a number from nowhere, or no sentences.")
-        said = " ".join(map(as_sentence, lines))
+        said = " ".join(map(as_sentence, without_secrets(lines)))
         if not said or len(said) > 1500:
             raise BadAnswer("The model's portrait is empty or too long.")
         must_be_of(said, quoted, 0.5)
@@ -360,6 +363,7 @@ def compaction(
 
     def read(text: str) -> str:
         notes = backed(texts_of(object_in(text, "notes"), "notes", 40, 400), talk, 2)
+        notes = without_secrets(notes)
         said = "\n".join(f"- {note}" for note in notes)
         if len(said) * 16 < min(len(talk), 6400):
             raise BadAnswer("The model's summary says too little of what it is to stand for.")

@@ -14,6 +14,7 @@ import orjson
 
 from vault_sessions.errors import BadAnswer
 from vault_sessions.formats.fulltext import STOP_WORDS, has_cjk
+from vault_sessions.rules.secrets import secret_in
 
 _OBJECTS = 40
 """How many places of an answer are tried as the beginning of an object, at most."""
@@ -199,6 +200,11 @@ def backed(texts: Iterable[str], source: str, least: int) -> list[str]:
         if (len(text.split()) >= least or has_cjk(text))
         and all(number in known for number in re.findall(r"\d{3,}", _digits(text)))
     ]
+
+
+def without_secrets(texts: Iterable[str]) -> list[str]:
+    """Those that hold nothing that nobody should find: a model repeats what it read."""
+    return [text for text in texts if secret_in(text) is None]
 
 
 def _digits(text: str) -> str:

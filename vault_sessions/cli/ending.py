@@ -44,7 +44,7 @@ def end_command(
         raise click.UsageError("Name sessions, or say --all.")
     workspace = door.workspace
     if everything:
-        names = [session.id for session in workspace.unended()]
+        names = [session.id for session in reversed(workspace.unended())]  # as they were held
     else:
         names = list(dict.fromkeys(workspace.find(given).id for given in sessions))
     if not names:
@@ -53,20 +53,20 @@ def end_command(
     for ended in workspace.end_all(names, offline=offline, learn=learn):
         done.append(ended)
         if not as_json:
-            _tell(door, ended)
+            _tell(door, ended, everything)
     if as_json:
         print_json([_fields(ended) for ended in done])
-    _complain(done, len(names) - len(done), everything)
+    _complain(done, len(names) - len(done), everything, offline)
 
 
-def _tell(door: Door, ended: Ended) -> None:
+def _tell(door: Door, ended: Ended, everything: bool) -> None:
     """The summary's path on stdout, or why there is none on stderr."""
     label = safe_line(ended.label)
     if ended.summary is not None:
         say(safe_line(ended.summary))
     elif ended.status == "ended":
         door.note(f"{label} has ended; there was nothing to sum up.")
-    if ended.status in _WHY_NOT and ended.error is None:
+    if everything and ended.status in _WHY_NOT and ended.error is None:  # else it is an error
         door.note(f"{label} {_WHY_NOT[ended.status]}")
     if ended.learned:
         door.detail(f"{label}: learned {len(ended.learned)}")
@@ -75,7 +75,7 @@ def _tell(door: Door, ended: Ended) -> None:
         door.note(f"{label}: {what} of what you wrote yourself will be asked about at a chat.")
 
 
-def _complain(done: list[Ended], left: int, everything: bool) -> None:
+def _complain(done: list[Ended], left: int, everything: bool, offline: bool) -> None:
     """Raises VaultError for what was not done, in two lines at most."""
     failed = [ended for ended in done if ended.error is not None]
     if failed:
@@ -84,10 +84,8 @@ def _complain(done: list[Ended], left: int, everything: bool) -> None:
         count = len(failed) + left
         which = failed[-1].session_id if count == 1 else f"{count} sessions"
         again = "--all" if everything else failed[-1].session_id if count == 1 else "SESSION…"
-        raise VaultError(
-            f"{which} not ended: {why}\nTried again at the next chat; without a model: "
-            f"vault-sessions end --offline {again}"
-        )
+        else_way = "." if offline else f"; without a model: vault-sessions end --offline {again}"
+        raise VaultError(f"{which} not ended: {why}\nTried again at the next chat{else_way}")
     skipped = [ended for ended in done if ended.status != "ended"]
     if skipped and not everything:
         one = skipped[0]

@@ -20,7 +20,7 @@ LOOK_SECONDS = 60.0
 
 
 @click.command("watch")
-@click.option("--once", is_flag=True, help="Reconcile now and leave.")
+@click.option("--once", is_flag=True, help="Reconcile, end what is due, and leave.")
 @json_option
 @pass_door
 def watch_command(door: Door, once: bool, as_json: bool) -> None:
@@ -64,9 +64,14 @@ def _once(door: Door, as_json: bool) -> None:
     door.workspace.live(say=door.note, heard=lambda kind, text: heard.append((kind, text))).once()
     if as_json:
         print_json([{"change": kind, "what": text} for kind, text in heard])
-        return
-    for kind, text in heard:
+    for kind, text in () if as_json else heard:
         _tell(kind, text, as_json)
+    sys.stdout.flush()
+    for ended in door.workspace.look_after():
+        if ended.error is not None:
+            door.note(f"The end of session {ended.session_id} waits: {ended.error}")
+        elif ended.status == "ended":
+            door.note(f"Ended: {safe_line(ended.label)}")
 
 
 def _tell(kind: str, text: str, as_json: bool) -> None:

@@ -35,6 +35,7 @@ def _read_all(data: bytes) -> tuple[Change, ...]:
     return tuple(found.values())
 
 
+@lru_cache(maxsize=16_384)  # the log only grows at its end
 def _read(line: bytes) -> Change | None:
     try:
         fields = orjson.loads(line)

@@ -6,6 +6,7 @@ and how its answers are read is in ``assistant.prompts``.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -66,6 +67,13 @@ def _is_from_here(desk: Desk, meta: Meta) -> bool:
     """Did somebody talk in it on this machine? A key that is in the environment by chance is not
     used for a vault that was only copied here."""
     return meta.id is not None and desk.state.wrote(meta.id)
+
+
+def is_hopeless(desk: Desk, session_id: str, kind: str, what: str) -> bool:
+    """After nonsense: was it so before, with the same question? Then asking again makes no sense,
+    and what can be made without a model is made."""
+    name = hashlib.sha256(f"{session_id} {what}".encode()).hexdigest()[:24]
+    return not desk.state.first_time(f"bad-{kind}-{name}")
 
 
 # --- the questions -------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vault_sessions import vault as vaults
-from vault_sessions.errors import ProviderError, VaultError, VaultSessionsError
+from vault_sessions.errors import BadAnswer, ProviderError, VaultError, VaultSessionsError
 from vault_sessions.formats.ids import uuid7
 from vault_sessions.formats.times import format_time
 from vault_sessions.formats.transcript import active_branch, covered_hash, parse
@@ -254,13 +254,12 @@ def _make(
     if use_ai is None:
         use_ai = desk.settings.use_ai_summary
     before = work.before.summary if work.before else None
-    provider = model = None
+    provider = model = summary = None
     if use_ai and who is not None:
-        from vault_sessions.lifecycle.asking import ask_compaction
-
+        summary = _asked(desk, session_id, who, folded, before, keep)
+    if summary is not None and who is not None:
         method = "ai"
         provider, model = who.provider, who.model or desk.settings.providers[who.provider].model
-        summary = ask_compaction(desk, who, session_id, folded, before, keep)
     else:
         method = "extractive" if use_ai else "concat"
         summary = _without_model(folded, before, keep, method)
@@ -281,6 +280,25 @@ def _make(
     )
 
 
+def _asked(
+    desk: Desk,
+    session_id: str,
+    who: Who,
+    folded: Sequence[Message],
+    before: str | None,
+    keep: str,
+) -> str | None:
+    """The model's summary; None: it only talks nonsense."""
+    from vault_sessions.lifecycle.asking import ask_compaction, is_hopeless
+
+    try:
+        return ask_compaction(desk, who, session_id, folded, before, keep)
+    except BadAnswer:
+        if not is_hopeless(desk, session_id, "compaction", folded[0].id):
+            raise
+        return None
+
+
 def _without_model(folded: Sequence[Message], before: str | None, keep: str, method: str) -> str:
     """Sentences of theirs, or their beginnings, behind the summary before."""
     from vault_sessions.rules import extractive
@@ -297,6 +315,7 @@ def _without_model(folded: Sequence[Message], before: str | None, keep: str, met
 def _about(folded: Sequence[Message], keep: str) -> list[str]:
     """Their sentences that have a word of what the owner wants to be kept."""
     from vault_sessions.rules.extractive import sentences
+    from vault_sessions.rules.secrets import secret_in
 
     words = {word for word in keep.casefold().split() if len(word) > 3 or not word.isascii()}
     return [
@@ -304,7 +323,7 @@ def _about(folded: Sequence[Message], keep: str) -> list[str]:
         for message in folded
         if message.role in ("user", "assistant") and words
         for sentence in sentences(message.text)
-        if any(word in sentence.casefold() for word in words)
+        if any(word in sentence.casefold() for word in words) and secret_in(sentence) is None
     ][:20]
 
 

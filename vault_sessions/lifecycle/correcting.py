@@ -58,7 +58,9 @@ def decline(desk: Desk, conversation: Conversation, proposal: Proposal) -> None:
     """The owner said no: that entry is not asked about again in this session."""
     conversation.declined.add(proposal._replace(session_id=None, message_id=None))
     if conversation.session_id is not None:
-        declined.decline(desk.state, conversation.session_id, proposal.old, proposal.new)
+        declined.decline(
+            desk.state, conversation.session_id, proposal.old, proposal.new, proposal.message_id
+        )
 
 
 def offers(desk: Desk) -> list[Proposal]:
@@ -66,7 +68,7 @@ def offers(desk: Desk) -> list[Proposal]:
     say any more is settled in passing. Raises VaultError."""
     if not desk.settings.memory_corrections:
         return []
-    found = summaries.open_offers(desk.vault, desk.state)
+    found = [*summaries.open_offers(desk.vault, desk.state), *_left_in_metadata(desk)]
     if not found:
         return []
     said = {fold(entry.text) for entry in facts.entries(desk.vault)}
@@ -80,6 +82,21 @@ def offers(desk: Desk) -> list[Proposal]:
         else:
             waiting.append(offer)
     return waiting
+
+
+def _left_in_metadata(desk: Desk) -> list[Proposal]:
+    """Of the sessions whose summary the owner has edited, so that it could not say them."""
+    from vault_sessions.lifecycle.learning import offers_left
+
+    left: list[Proposal] = []
+    for session_id in desk.state.waiting():
+        offers = offers_left(desk, session_id)
+        if offers is not None:  # None: another program is at it
+            waiting = [one for one in offers if not summaries.is_settled(desk.state, one)]
+            left += waiting
+            if not waiting:
+                desk.state.wait_no_more(session_id)
+    return left
 
 
 def settle(desk: Desk, offer: Proposal) -> None:

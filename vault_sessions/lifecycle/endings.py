@@ -174,6 +174,8 @@ def _complete(desk: Desk, session_id: str, seen: _Seen, *, offline: bool, learn:
             are_said = said.is_said or not offers
             if said.changed:
                 desk.wrote([path])
+    if offers and not are_said:
+        desk.state.wait(session_id)  # the summary is the owner's own: it is asked from the metadata
     done = _mark_ended(desk, session_id, seen, path, settled=are_said)
     return Ended(
         session_id,
@@ -207,11 +209,18 @@ def _summarise(
     desk: Desk, session_id: str, seen: _Seen, who: Who | None, found: summaries.Found | None
 ) -> str:
     """Write the summary, or renew ours; its path. Raises ProviderError, VaultError."""
+    from vault_sessions.lifecycle.asking import is_hopeless
+
     if not desk.settings.memory_auto:
         who = None
     started = seen.meta.created_at or parse_time(seen.row.created_at)
     ended = _ended_at(seen, desk.now())
-    said = _said(desk, session_id, seen, who)
+    try:
+        said = _said(desk, session_id, seen, who)
+    except BadAnswer:
+        if not is_hopeless(desk, session_id, "summary", str(seen.branch[-1].id)):
+            raise
+        who, said = None, _said(desk, session_id, seen, None)
     summary = Summary(
         session_id,
         _title(seen),
@@ -247,11 +256,7 @@ def _said(
         return told.text, tuple(told.decisions), tuple(told.open_items)
     from vault_sessions.rules import extractive
 
-    return (
-        extractive.summary(seen.branch),
-        tuple(extractive.decisions(seen.branch)),
-        tuple(extractive.open_items(seen.branch)),
-    )
+    return extractive.minutes(seen.branch)
 
 
 def _title(seen: _Seen) -> str:
@@ -306,7 +311,8 @@ def _drawn(desk: Desk, session_id: str, picture: Any, who: Who | None) -> str:
         by_section: dict[str, list[str]] = {}
         for entry in facts.entries(desk.vault):
             by_section.setdefault(entry.section or "Facts", []).append(entry.text)
-        return extractive.snapshot(by_section, picture.name)
+        drawn = extractive.snapshot(by_section, picture.name)
+        return drawn.encode("utf-8", "replace").decode()  # bytes of the file that are no UTF-8
     from vault_sessions.lifecycle.asking import ask_snapshot
 
     known = vaults.read_text(desk.vault, f"{desk.vault.long_term}/facts.md") or ""

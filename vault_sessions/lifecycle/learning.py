@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vault_sessions import vault as vaults
+from vault_sessions.errors import BadAnswer
 from vault_sessions.formats.meta import parse_meta
+from vault_sessions.formats.transcript import active_branch, parse
 from vault_sessions.lifecycle.desk import Desk, Saved
 from vault_sessions.memory import Kit
-from vault_sessions.model import Candidate, Message, Meta
+from vault_sessions.model import Candidate, Message, Meta, Proposal
 
 if TYPE_CHECKING:
     from vault_sessions.lifecycle.asking import Who
@@ -56,6 +58,22 @@ def learn_through(
     _journal(desk, session_id, meta, said, who, learn)
     outcome = _apply(desk, session_id, branch, read_meta(desk, session_id))
     return outcome._replace(changes=before.changes + outcome.changes)
+
+
+def offers_left(desk: Desk, session_id: str) -> list[Proposal] | None:
+    """What is pending of a session and only the owner may decide. None: it is being worked up.
+    Raises VaultError."""
+    work = desk.state.work(session_id)
+    if work is None:
+        return None
+    try:
+        data, _ = vaults.read_transcript(desk.vault, session_id)
+        branch = active_branch(parse(data).messages)
+        return list(_apply(desk, session_id, branch, read_meta(desk, session_id)).offers)
+    except FileNotFoundError:
+        return []
+    finally:
+        work.release()
 
 
 def read_meta(desk: Desk, session_id: str) -> Meta:
@@ -143,10 +161,15 @@ def _found(
     if who is None:
         found = _stated(spoken)
     else:
-        from vault_sessions.lifecycle.asking import ask_facts
+        from vault_sessions.lifecycle.asking import ask_facts, is_hopeless
         from vault_sessions.memory import facts
 
-        found = ask_facts(desk, who, session_id, spoken, facts.entries(desk.vault))
+        try:
+            found = ask_facts(desk, who, session_id, spoken, facts.entries(desk.vault))
+        except BadAnswer:
+            if not is_hopeless(desk, session_id, "facts", spoken[0].id):
+                raise
+            found = _stated(spoken)
     good = []
     for candidate in found:
         if checked(candidate, messages) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
@@ -14,10 +14,10 @@ from vault_sessions.formats import bullets
 from vault_sessions.formats.bullets import NotThere, Spot
 from vault_sessions.formats.changes import is_ours, one_line
 from vault_sessions.formats.ids import is_session_id, uuid7
-from vault_sessions.formats.times import format_time
+from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.formats.transcript import parse
 from vault_sessions.memory import Kit, journal
-from vault_sessions.memory.declined import is_declined
+from vault_sessions.memory.declined import is_declined, is_of_declined
 from vault_sessions.memory.journal import FACTS, SNAPSHOT, USER, Overtaken, path_of
 from vault_sessions.model import Candidate, Change, Message, Proposal
 from vault_sessions.rules.facts import (
@@ -164,6 +164,7 @@ def _plan(
 ) -> Outcome:
     """What is to be done, in the order of the candidates: each sees what those before it did."""
     known = _entries(data, changes)
+    said = _Times(kit.vault)
     learned = {
         (c.session_id, c.message_id, one_line(c.new))
         for c in changes
@@ -185,8 +186,13 @@ def _plan(
             continue
         verdict = merge(known, candidate)
         entry = verdict.entry
-        said_no = by == "model" and is_declined(
-            kit.state, session_id, entry.text if entry else None, text
+        replaced = entry if verdict.what == "replace" and by == "model" else None
+        if replaced and said.is_later(replaced.text, changes, said.at(session_id, message_id)):
+            skipped.append((candidate, "what was said of it later is known"))
+            continue
+        said_no = by == "model" and (
+            is_declined(kit.state, session_id, entry.text if entry else None, text)
+            or is_of_declined(kit.state, session_id, message_id)
         )
         if said_no and verdict.what != "skip":
             skipped.append((candidate, "the owner said no to that"))
@@ -204,6 +210,29 @@ def _plan(
             made.append(change._replace(session_id=session_id, message_id=message_id))
             known[known.index(entry)] = entry._replace(text=text, is_ours=True)
     return Outcome(tuple(_hashed(kit.vault, made)), tuple(offers), tuple(skipped))
+
+
+class _Times:
+    """When things were said; sessions may end in another order than they were held."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._read: dict[str | None, dict[str, Message]] = {}
+
+    def at(self, session_id: str | None, message_id: str | None) -> datetime | None:
+        """When a message was written; None: nobody knows."""
+        if session_id not in self._read:
+            self._read[session_id] = _messages(self._vault, session_id)
+        message = self._read[session_id].get(message_id or "")
+        return message.created_at if message is not None else None
+
+    def is_later(self, text: str, changes: Sequence[Change], than: datetime | None) -> bool:
+        """Was a text of memory said later than that?"""
+        made = [c for c in changes if c.file == FACTS and c.new and one_line(c.new) == text]
+        if than is None or not made:
+            return False
+        said = self.at(made[-1].session_id, made[-1].message_id) or parse_time(made[-1].at)
+        return said is not None and said > than
 
 
 def _change(

@@ -117,6 +117,8 @@ def write(kit: Kit, file: str, changes: Sequence[tuple[Change, str | None]], bef
             f"{path} holds both sides of a merge, so it is not changed.\n"
             f"Merge them: vault-sessions doctor --fix"
         )
+    if not all(_is_unicode(text) for change, _ in changes for text in (change.old, change.new)):
+        raise VaultError(f"{path} says it in bytes that are not UTF-8, so it is not changed.")
     after = _all_edits(before, changes)
     _note(kit, file, changes, before, after)
     try:
@@ -132,6 +134,15 @@ def write(kit: Kit, file: str, changes: Sequence[tuple[Change, str | None]], bef
             _forget(kit)
         raise error
     _forget(kit)
+
+
+def _is_unicode(text: str | None) -> bool:
+    """No bytes of the file that are not UTF-8: no log can say them."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _all_edits(data: bytes, changes: Sequence[tuple[Change, str | None]]) -> bytes:
@@ -189,7 +200,8 @@ def _note(
     path = _note_path(kit)
     try:
         atomic.make_folder(os.path.dirname(path))
-        atomic.replace_file(path, orjson.dumps(note))
+        # after a power cut the log says what was meant, and the file is what the disk has
+        atomic.replace_file(path, orjson.dumps(note), durable=False)
     except OSError as error:
         raise VaultError(f"{path}: {error.strerror}. Nothing was changed.") from error
 

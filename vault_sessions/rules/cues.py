@@ -49,6 +49,7 @@ def read(text: str) -> Cues:
     words = frozenset(_TOKEN.findall(lower)) if _QUOTE.search(text) else frozenset(tokens)
     cjk = CJK.findall(text)
     asks = bool(_ASKS.search(text)) or (bool(tokens) and tokens[0] in _ASKING)
+    asks = asks and not _WHAT_IS_OPEN.match(lower)
     numbers = len(_NUMBER.findall(text)) if any(map(str.isdigit, text)) or cjk else 0
     plain = _CODE.sub("code", text) if "`" in text else text
     return Cues(
@@ -58,7 +59,7 @@ def read(text: str) -> Cues:
         or bool(words & _REQUESTING and _REQUESTS.search(lower))
         or bool(cjk and _REQUESTS_CJK.search(text)),
         decided=not asks and _is_decision(lower, words, bool(cjk)),
-        done=not asks and bool(words & _DONE or (cjk and _DONE_CJK.search(text))),
+        done=not asks and bool(_is_done(lower, words) or (cjk and _DONE_CJK.search(text))),
         is_open=not asks
         and bool((words & _OPEN_WORDS and _OPEN.search(lower)) or (cjk and _OPEN_CJK.search(text))),
         lasting=bool(words & _LASTING)
@@ -94,6 +95,11 @@ def _is_decision(lower: str, words: frozenset[str], is_cjk: bool) -> bool:
         # an "if" behind it is a condition that was decided on
         return not _NOT_DECIDED.search(lower[: found.end() + 12])
     return is_cjk and bool(_DECIDED_CJK.search(lower)) and not _NOT_DECIDED_CJK.search(lower)
+
+
+def _is_done(lower: str, words: frozenset[str]) -> bool:
+    found = words & _DONE
+    return bool(found) and (found != {"works"} or not _EMPLOYED.search(lower))
 
 
 def _set(words: str) -> frozenset[str]:
@@ -161,6 +167,9 @@ _NOT_DECIDED_CJK = re.compile(
     r"決めていません|決まっていません|決めてない|决定了吗|还没|次第|かもしれ"
 )
 
+_WHAT_IS_OPEN = re.compile(
+    r"\W*what(?:'s|\ is|\ remains)\ (?:still\ )?(?:open|missing|left|unclear)\b[^?]{12,}[^?]$"
+)
 _OPEN_WORDS = _set(
     """still open outstanding pending todo do not yet haven't hasn't undecided remind waiting
     follow following followup tomorrow tonight later next weekend left remains remain
@@ -200,6 +209,7 @@ _DONE_CJK = re.compile(
     "できました|直りました|読めました|動きました|解決|終わりました|届きました|送りました|うまくいき"
     "|成功|解决了|搞定|好了|됐|해결"
 )
+_EMPLOYED = re.compile(r"\bworks (?:at|for|as|in|with|from)\b")
 _LASTING = _set(
     """remember always never prefer prefers favourite favorite allergic deadline due goal
     goals budget must married born moved immer niemals ziel frist toujours jamais siempre

@@ -29,6 +29,11 @@ _MANY = 120  # messages whose sentences are looked at
 _POINTS = re.compile(r"(?i)\b(?:it|this|them|das|es)\b")
 _SNIPPET = re.compile(r"`[^`]*[;(][^`]{12,}`")
 _QUOTATION = re.compile(r"[„“\"«]([^“”\"»]+)[“”\"»]")
+_ASIDE = re.compile(
+    r"(?i)\W*(?:if i (?:was|were|had|lived|could)\b|imagine\b|suppose\b|what if\b"
+    r"|(?:a friend of mine|someone i know|somebody i know|ein freund von mir)\b"
+    r"|stell dir vor\b|angenommen\b|wenn ich .*(?:wäre|hätte|könnte)\b)"
+)  # what is not so, or not the user's
 _ANSWERS = ("yes, ", "no, ", "yes: ", "no: ", "ja, ", "nein, ")
 _CLUES = (
     "decid",
@@ -112,7 +117,12 @@ def open_items(messages: Sequence[Message]) -> list[str]:
 def concat(messages: Iterable[Message]) -> str:
     """The first 200 characters of each message with text, a line each, none of them cut in two."""
     starts = ((m.role, " ".join(plain(m.text[: CONCAT * 8]).split())) for m in messages)
-    return "\n".join(f"{role}: {cut(text, CONCAT)}" for role, text in starts if text)
+    return "\n".join(f"{role}: {_start(text)}" for role, text in starts if text)
+
+
+def _start(text: str) -> str:
+    what = secret_in(text[: CONCAT * 2])
+    return f"(left out: it looks like {what})" if what else cut(text, CONCAT)
 
 
 def _summary(said: Sequence[_Said], most: int, before: str) -> str:
@@ -146,7 +156,7 @@ def _open_items(said: Sequence[_Said], messages: Sequence[Message]) -> list[str]
 def _chosen(said: Sequence[_Said], room: int) -> list[_Said]:
     """Request, outcome and advice first, then the best of the rest, as far as there is room."""
     turns = len({s.turn for s in said})
-    count = min(14, 4 + (turns + 1) // 2)
+    count = min(14, 5 + (turns + 1) // 2)
     taken: list[_Said] = []
     waiting = _by_worth(said)
     while waiting and len(taken) < count:
@@ -179,8 +189,8 @@ def _by_worth(said: Sequence[_Said]) -> list[_Said]:
     if users:
         opening = [s for s in users if s.turn == users[0].turn]
         request = max(opening, key=lambda s: (_request_worth(s), -s.at))
-        context = [s for s in opening if s is not request and s.score >= 1.5]
-        first += [request, *sorted(context, key=lambda s: -s.score)[:1]]
+        context = [s for s in opening if s is not request and s.score >= 1]
+        first += [request, *sorted(context, key=lambda s: -s.score)[:2]]
         turns = sorted({s.turn for s in users})[1:][-3:]
         closing = [s for s in users if s.turn in turns and not s.cues.requests and s.score > 0]
         if closing:
@@ -195,7 +205,7 @@ def _by_worth(said: Sequence[_Said]) -> list[_Said]:
 
 def _request_worth(sentence: _Said) -> float:
     cues = sentence.cues
-    asked = 4.0 if cues.requests else 0.0
+    asked = 8.0 if cues.requests else 0.0
     vague = 2.0 if cues.dangling or _POINTS.search(sentence.text) else 0.0
     return sentence.score + asked + min(len(cues.content), 8) * 0.6 - vague
 
@@ -377,6 +387,8 @@ def _weight(text: str, cues: Cues, is_user: bool) -> float:
         score -= 2
     if not is_user and text[-1].isalnum():
         score -= 1  # an item of a list, without a stop
+    if is_user and _ASIDE.match(text):
+        score -= 4
     if cues.numbers > 3 and not (cues.decided or cues.done) and cues.letters < 65:
         score -= 2  # a row of figures
     size = len(text) * (3 if cues.is_cjk else 1)
@@ -425,7 +437,8 @@ def _is_settled(item: _Said, said: Iterable[_Said]) -> bool:
 _VERB = re.compile(
     r"(?:Lives|Works|Has|Speaks|Drives|Runs|Grew|Moved|Studies|Studied|Teaches|Plays|Owns|Likes|Loves"
     r"|Prefers|Wants|Uses|Writes|Manages|Leads|Mentors|Was|Is|Eats|Drinks|Reads|Learns|Takes|Rides"
-    r"|Collects|Owns|Keeps|Cooks|Bakes|Knows|Needs|Hates|Dislikes|Sings|Swims|Hikes|Volunteers)\b"
+    r"|Collects|Owns|Keeps|Cooks|Bakes|Knows|Needs|Hates|Dislikes|Sings|Swims|Hikes|Volunteers"
+    r"|Doesn't|Can't|Always|Never|Heißt|Wohnt|Arbeitet|Ist|Spricht|Isst)\b"
 )
 _STATE = re.compile(
     r"(?:Allergic|Vegetarian|Vegan|Born|Married|Divorced|Fluent|Retired|Interested|Left-handed"
@@ -447,13 +460,23 @@ def snapshot(facts: Mapping[str, Collection[str]], name: str | None = None) -> s
     What is nearest to a person first (home, work, health, family), then the newest. Nothing is
     reworded but the beginning of a fact that goes on from the name.
     """
-    parts = []
+    told: dict[str, list[str]] = {}
     for section, most in _EACH.items():
         known = [" ".join(f.split()).rstrip(".。") for f in facts.get(section, ()) if f.strip()]
-        if told := _nearest([f for f in known if not _OVER.search(f)], most):
-            one = _who(name, told) if section == "Facts" else f"{section}: {'; '.join(told)}"
-            parts.append(_stopped(one))
-    return " ".join(parts)
+        if near := _nearest([f for f in known if not _OVER.search(f)], most):
+            told[section] = near
+    parts = []
+    for section, near in told.items():
+        if section == "Facts":
+            # where little else is known, each is a sentence: three at least make a picture
+            apart = len(near) > 1 and len(told) < 3
+            rest = [fact[:1].upper() + fact[1:] for fact in near[1:]]
+            parts += [_who(name, near[:1]), *rest] if apart else [_who(name, near)]
+        elif all(map(_VERB.match, near)):
+            parts.append("; ".join([near[0], *map(_lowered, near[1:])]))
+        else:
+            parts.append(f"{section}: {'; '.join(near)}")
+    return " ".join(map(_stopped, parts[:5]))
 
 
 def _nearest(known: Sequence[str], most: int) -> list[str]:
@@ -472,8 +495,11 @@ def _who(name: str | None, facts: Sequence[str]) -> str:
     told = [_lowered(f) for f in facts if _VERB.match(f)]
     told += ["is " + _lowered(f) for f in facts if _STATE.match(f)]
     others = [f for f in facts if not _VERB.match(f) and not _STATE.match(f)]
-    if not name or not told:
-        return f"{name}: {'; '.join(facts)}" if name else "; ".join(facts)
+    if not name:
+        rest = [_lowered(f) if _VERB.match(f) or _STATE.match(f) else f for f in facts[1:]]
+        return "; ".join([facts[0], *rest])
+    if not told:
+        return f"{name}: {'; '.join(facts)}"
     return "; ".join([f"{name} {'; '.join(told)}", *others])
 
 

@@ -139,7 +139,8 @@ def merge(entries: Sequence[Entry], candidate: Candidate) -> Verdict:
     for entry in entries:
         if _says_more(entry.text, text):
             return Verdict("skip", entry, "it is known already, and more of it")
-    for entry in entries:
+    # one of ours first: the owner's beside it was offered when ours came there
+    for entry in sorted(entries, key=lambda one: not one.is_ours):
         if reason := _supersedes(entry.text, text):
             return _superseded(entry, reason)
     return Verdict("append", None, "it is new")

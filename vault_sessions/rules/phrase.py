@@ -99,15 +99,15 @@ _ENGLISH = _Language(
           | i\ (?:don't|do\ not|can't|cannot)\ (?:understand|get|figure\ out|know)
         )(?=[\s,.:;!?—-]|$)[\s,.:;!—-]*""",
     action=r"""(?x)(?:
-          how\ (?:do|can|could|should|would|might|must)\ (?:i|we|you|one)(?:\ (?:best|actually
-            |properly|go\ about))? | how\ (?:best\ )?to
+          (?:how|where|when)\ (?:do|can|could|should|would|might|must)\ (?:i|we|you|one)(?:\ (?:best
+            |actually|properly|go\ about))? | how\ (?:best\ )?to
         | (?:can|could|would|will)\ (?:you|u)\ (?:please\ |maybe\ |just\ |also\ |kindly[ ]
           |quickly\ )? | (?:please|pls|kindly)
         | (?:i|we)(?:'d|'ve|\ would|\ have|'m|\ am|'re|\ are|\ was|\ really|\ just|\ also
           |\ need)*\ (?:want|need|like|love|trying|try|plan|planning|hope|hoping|going|got
           |looking|have|had|wish|intend|supposed)\ (?:you\ )?to
         | (?:want|need|trying|try|have|would\ like|hoping|looking)\ to
-        | (?:can|could|should|must|may|shall)\ (?:i|we|one)(?:\ (?:still|just|also|really))?
+        | (?:do|can|could|should|must|may|shall)\ (?:i|we|one)(?:\ (?:still|just|also|really))?
         | what\ (?:can|should|could|must|do)(?:\ (?:i|we|you))?(?:\ (?:still|need\ to
           |have\ to))? | (?:help|let)\ (?:me|us)(?:\ to)? | help
         | (?:what(?:'s|\ is)|is\ there)\ (?:a|the|any)\ (?:\w+\ )?way\ (?:to|of|for) | (?:show

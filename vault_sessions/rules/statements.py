@@ -68,7 +68,8 @@ _ADVERB = (
 _END = (
     r"(?=\s*(?:[.!?;()\ufffc]|$|\snow,|\s[-–—]+\s|,\s*(?:so|but|and|because|which|who"
     r"|where|not|since|as"
-    r"|can|could|please|if|i|we|my|right|thanks|though|he|she|it|they|moved|rather)\b"
+    r"|can|could|please|if|i|we|my|right|thanks|though|he|she|it|they|moved|rather"
+    r"|the|our|his|her|their|there|then|also|plus|you|let's)\b"
     r"|\s(?:so|but|because|since|while|though|although|whereas|if|and (?:i|we|my|he|she"
     r"|it|they|now"
     r"|need|want|would|am|was|have|is|work|live|speak|drive|study|teach)|as (?:of|i|we)"
@@ -256,9 +257,17 @@ def _goal(match: re.Match[str]) -> tuple[str, str, str | None] | None:
     return "Goals", _capital(_inner(value)), None
 
 
+_SOON = re.compile(
+    r"(?i)\b(?:on (?:mon|tues|wednes|thurs|fri|satur|sun)day|today|tonight|tomorrow|at noon"
+    r"|(?:this|next|over the) (?:week|weekend|morning|afternoon|evening|time))\b"
+)  # done soon, and then of no more use
+
+
 def _decided(match: re.Match[str]) -> tuple[str, str, str | None] | None:
     value = clean(match["v"])
-    if _VAGUE.match(value) or len(value) < 5:
+    is_cut = match.string[match.end() : match.end() + 1] == "("  # a call in code
+    is_soon = _SOON.search(match.string[match.start() :])
+    if is_cut or is_soon or _VAGUE.match(value) or len(value) < 5:
         return None
     return (
         "Projects",
@@ -771,6 +780,10 @@ def _table() -> list[tuple[re.Pattern[str], Make]]:
     return [(re.compile(f"(?P<said>{pattern})", re.IGNORECASE), make) for pattern, make in every]
 
 
+def _sentence_starts(line: str) -> list[int]:
+    return [0, *(found.end() for found in re.finditer(r"[.!?]\s+(?=[A-Z])", line))]
+
+
 def _remembered(text: str) -> Iterator[Statement]:
     """What the writer asks to have remembered."""
     shown = hide(text)
@@ -778,8 +791,8 @@ def _remembered(text: str) -> Iterator[Statement]:
     for line in shown.split("\n"):
         start = at
         at += len(line) + 1
-        found = _REMEMBER.match(line)
-        if found:
+        asked = [found for n in _sentence_starts(line) if (found := _REMEMBER.match(line, n))]
+        for found in asked:
             said = re.split(r"(?<!\bDr)[.!?](?=\s|$)", line[found.end() :], maxsplit=1)[0].rstrip()
             after = line[found.end() + len(said) :]
             quote = text[start + found.end() : start + found.end() + len(said)].strip()
@@ -787,7 +800,7 @@ def _remembered(text: str) -> Iterator[Statement]:
                 continue
             if _TO_KEEP.search(found[0]) or stated(said):
                 yield _to_remember(said, quote)
-        elif "覚えて" in line or "記憶して" in line:
+        if not asked and ("覚えて" in line or "記憶して" in line):
             for japanese in _REMEMBER_JA.finditer(line):
                 said = japanese["v"].strip("、 ")
                 begin = start + japanese.start("v")

@@ -30,6 +30,10 @@ _TRAILING = re.compile(
     r"(?i)(?:of|in|on|at|to|for|from|with|by|and|or|the|a|an|my|our|your|about|und|oder|der|die|das"
     r"|mit|für|von|de|la|le|el|y|et|du|des|en)"
 )
+_OF_ONESELF = re.compile(r"I (?:live|work|am|have|own|play|study)\b")
+_WANTED = re.compile(
+    r"(?i)^(?:i|we|my)\b.*?,? (?:and|so|but) (?=(?:i|we) (?:need|want|have to|would like to)\b)"
+)
 _ERROR = re.compile(r"\b([A-Z]\w*(?:Error|Exception)\b(?:: [^\n]{3,80})?)")
 
 
@@ -86,14 +90,21 @@ def fallback_topic(messages: Sequence[Message]) -> str:
     return ""
 
 
+def _requests_in(sentence: str) -> list[str]:
+    """The sentence, and what is wanted in it behind something about the user."""
+    wanted = _WANTED.search(sentence)
+    return [sentence, sentence[wanted.end() :]] if wanted else [sentence]
+
+
 def _topic_of(text: str) -> str:
     from vault_sessions.rules.phrase import phrase  # here: its patterns take 20 ms to compile
 
     text = text[: 8 * _READ]
     best, worth = "", 0.0
     for index, sentence in enumerate(sentences(text)[:8]):
-        found, value = phrase(sentence)
+        found, value = max(map(phrase, _requests_in(sentence)), key=lambda made: made[1])
         value -= 0.3 + 0.3 * index if index else 0
+        value -= 1.8 if _OF_ONESELF.match(found) else 0
         if found and value > worth and not secret_in(found):
             best, worth = found, value
     if worth < 1.5 and (error := _ERROR.search(text)):
