@@ -14,12 +14,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
+from vault_sessions.assistant.stop import Line, current
 from vault_sessions.errors import ContextTooLong, ProviderError, ProviderUnusable
 from vault_sessions.formats.display import shown_url
 from vault_sessions.model import LOCAL, Provider
+
+T = TypeVar("T")
 
 TRIES = 4
 LONGEST_WAIT = 30.0
@@ -48,13 +51,21 @@ class Call(NamedTuple):
     model: str
 
 
-def prepare(provider: Provider, model: str | None, environment: Mapping[str, str]) -> Call:
-    """Find the key and the model. Raises ProviderUnusable, saying what to set."""
+def check(provider: Provider, environment: Mapping[str, str]) -> None:
+    """Could it be called, as far as can be told without calling it or running a command? Raises
+    ProviderUnusable, saying what to set."""
     if not provider.base_url:
         raise ProviderUnusable(
             f"The provider {provider.name!r} has no base_url. Set it in your settings: "
             f"ai.providers.{provider.name}.base_url (see: vault-sessions config path)."
         )
+    if not provider.api_key_command:
+        _key(provider, environment)
+
+
+def prepare(provider: Provider, model: str | None, environment: Mapping[str, str]) -> Call:
+    """Find the key and the model. Raises ProviderUnusable, saying what to set."""
+    check(provider, environment)
     key = _key(provider, environment)
     chosen = model or provider.model
     if chosen is None:
@@ -97,13 +108,15 @@ def _sendable(key: str, source: str) -> str:
 
 def _key_from_command(provider: Provider) -> str:
     try:
-        done = subprocess.run(
-            shlex.split(provider.api_key_command or ""),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-            stdin=subprocess.DEVNULL,
+        done = _waited(
+            lambda line: subprocess.run(
+                shlex.split(provider.api_key_command or ""),
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise ProviderUnusable(
@@ -123,12 +136,22 @@ def models(call: Call) -> list[str]:
     """The names of the server's models. Raises ProviderError."""
     import openai
 
-    with _client(call) as client:
-        try:
-            page = client.models.list()
-            return [str(model.id) for model in page.data or ()]
-        except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
-            _explain(error, call)
+    def ask(line: Line | None) -> list[str]:
+        with _client(call, line=line) as client:
+            return [str(model.id) for model in client.models.list().data or ()]
+
+    try:
+        return _waited(ask)
+    except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
+        _explain(error, call)
+
+
+def _waited(work: Callable[[Line | None], T]) -> T:
+    """What ``work`` gives; it can be stopped where somebody may stop it."""
+    stop = current()
+    if stop is None:
+        return work(None)
+    return stop.run(lambda tell, line: work(line), lambda piece: None)
 
 
 def stream(
@@ -143,40 +166,44 @@ def stream(
     """Ask for an answer; ``on_text`` gets its pieces as they arrive.
 
     A call that fails before its first piece is tried again with back-off (429, 5xx, a lost
-    connection): ``on_wait(seconds, why)`` hears of it. Ctrl-C closes the connection and goes
-    through. ``extra`` goes into the request as it is (tools, response_format, …); ``deadline``, on
-    the clock of ``time.monotonic``: no try, no wait and no answer lasts longer. Raises
-    ProviderError.
+    connection): ``on_wait(seconds, why)`` hears of it. Ctrl-C, or a Stop that is set, closes the
+    connection and goes through. ``extra`` goes into the request as it is (tools, response_format,
+    …); ``deadline``, on the clock of ``time.monotonic``: no try, no wait and no answer lasts
+    longer. Raises ProviderError.
     """
     import openai
 
     body = list(messages)
+    stop = current()
     failures = 0
-    with _client(call, deadline) as client:
-        while True:
-            pieces: list[str] = []
+    while True:
+        pieces: list[str] = []
 
-            def receive(piece: str, pieces: list[str] = pieces) -> None:
-                pieces.append(piece)
-                try:
-                    on_text(piece)
-                except Exception as error:
-                    raise _NotHeard(error) from error
-
+        def receive(piece: str, pieces: list[str] = pieces) -> None:
+            pieces.append(piece)
             try:
-                return _stream_once(client, call, body, receive, extra, deadline)
-            except _NotHeard as failed:
-                raise failed.error from None
-            except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
-                failures += 1
-                wait = None if pieces or failures == TRIES else _wait_before(error, failures)
-                left = _left(deadline)
-                if isinstance(error, _Late | openai.APITimeoutError) and left == 0:
-                    _explain(_Late("it did not finish in the time that it was given"), call)
-                if wait is None or (left is not None and wait >= left):
-                    _explain(error, call, begun=bool(pieces))
-                on_wait(wait, _short(error))
-                time.sleep(wait)
+                on_text(piece)
+            except Exception as error:
+                raise _NotHeard(error) from error
+
+        def once(hear: Callable[[str], None], line: Line | None) -> Reply:
+            with _client(call, deadline, line) as client:
+                return _stream_once(client, call, body, hear, extra, deadline)
+
+        try:
+            return once(receive, None) if stop is None else stop.run(once, receive)
+        except _NotHeard as failed:
+            raise failed.error from None
+        except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
+            failures += 1
+            wait = None if pieces or failures == TRIES else _wait_before(error, failures)
+            left = _left(deadline)
+            if isinstance(error, _Late | openai.APITimeoutError) and left == 0:
+                _explain(_Late("it did not finish in the time that it was given"), call)
+            if wait is None or (left is not None and wait >= left):
+                _explain(error, call, begun=bool(pieces))
+            on_wait(wait, _short(error))
+            time.sleep(wait) if stop is None else stop.pause(wait)
 
 
 def refuses(error: ProviderError, *names: str) -> bool:
@@ -325,10 +352,15 @@ def _limited(deadline: float) -> Callable[[Any], None]:
     return limit
 
 
-def _client(call: Call, deadline: float | None = None) -> Any:
-    """A client that sends what is configured and nothing from the environment."""
+def _client(call: Call, deadline: float | None = None, line: Line | None = None) -> Any:
+    """A client that sends what is configured and nothing from the environment. Its connections
+    belong to ``line``."""
     import httpx2
     import openai
+
+    def belong(request: Any) -> None:
+        if line is not None:
+            request.extensions["trace"] = line.trace
 
     provider = call.provider
     with _ENVIRONMENT:
@@ -343,7 +375,10 @@ def _client(call: Call, deadline: float | None = None) -> Any:
                 verify=not (is_here and address.scheme == "http"),
                 follow_redirects=False,
                 timeout=_timeout(provider, None),
-                event_hooks={"response": [] if deadline is None else [_limited(deadline)]},
+                event_hooks={
+                    "request": [belong],
+                    "response": [] if deadline is None else [_limited(deadline)],
+                },
             )
             return openai.OpenAI(
                 api_key=call.key,

@@ -28,6 +28,31 @@ def safe(text: str) -> str:
     return _SINGLE.sub("", _SEQUENCE.sub("", text))
 
 
+class Flowing:
+    """Text that comes in pieces, made safe: a control sequence that is cut in two is held back
+    until it is whole."""
+
+    _INTRODUCER = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f\r]")
+    _PATIENCE = 256
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """What is certain to be plain text."""
+        text = self._held + piece
+        found = self._INTRODUCER.search(text, max(0, len(text) - self._PATIENCE))
+        is_whole = found is None or "\n" in text[found.start() :]
+        cut = len(text) if found is None or is_whole else found.start()
+        self._held = text[cut:]
+        return safe(text[:cut])
+
+    def close(self) -> str:
+        """What was held back."""
+        held, self._held = self._held, ""
+        return safe(held)
+
+
 def safe_line(text: str) -> str:
     """The text on one line, white space folded."""
     return " ".join(safe(text).split())

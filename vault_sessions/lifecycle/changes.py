@@ -69,6 +69,10 @@ def reread(
     if changed:
         plural = "s" if changed > 1 else ""
         conversation.notices.append(f"{changed} message{plural} changed on disk.")
+    stand = conversation.stand
+    if stand is not None and all(message.id != stand for message in conversation.messages):
+        conversation.stand = None
+        conversation.notices.append("That branch is gone from the file; this is the newest one.")
 
 
 def _count_changes(before: dict[str, str], after: dict[str, str]) -> int:

@@ -69,7 +69,8 @@ class Conversation:
     ``force``: the compaction that was found in force, of which ones, and the last message it
     covers; ``folding_failed``: it could not be summarized in this run, so no turn waits for that
     again.
-    ``declined``: the changes of memory that the person said no to.
+    ``declined``: the changes of memory that the person said no to. ``stand``: a message of the
+    branch that one stands on; None: the newest one (``standing``).
     """
 
     provider: str
@@ -92,6 +93,7 @@ class Conversation:
     folding_failed: bool = False
     notices: list[str] = field(default_factory=list)
     declined: set[Proposal] = field(default_factory=set)
+    stand: str | None = None
 
 
 def release(conversation: Conversation) -> None:
@@ -112,6 +114,7 @@ def begin_again(conversation: Conversation) -> None:
     conversation.meta = Meta()
     conversation.messages = []
     conversation.seen = None
+    conversation.stand = None
 
 
 def read(desk: Desk, conversation: Conversation) -> bytes | None:

@@ -15,7 +15,7 @@ from vault_sessions.lifecycle.compacting import fold_half, make_room
 from vault_sessions.lifecycle.desk import Conversation, Desk
 from vault_sessions.lifecycle.opening import instructions, is_copy
 from vault_sessions.model import Compaction, Hit, Message
-from vault_sessions.rules import compaction, context
+from vault_sessions.rules import branches, compaction, context
 from vault_sessions.vault import Vault
 
 EXCERPTS = 6
@@ -30,8 +30,7 @@ def gather(
     from vault_sessions.assistant.offline import best_quotes, source
 
     vault, settings = desk.vault, desk.settings
-    branch = [m for m in active_branch(conversation.messages) if m.id != asked.id]
-    branch.append(asked)
+    branch = _branch(conversation.messages, asked)
     force = _in_force(desk, conversation, branch)
     if make_room(desk, conversation, branch[force[1] if force else 0 :]):
         force = _in_force(desk, conversation, branch)
@@ -59,6 +58,14 @@ def gather(
         context.safe_fence(f"quoted-{desk.random(32):08x}", texts),
         desk.place.directory if moved else None,
     )
+
+
+def _branch(messages: Sequence[Message], asked: Message) -> list[Message]:
+    """The branch that ends with what was asked; somebody may have gone on with another one."""
+    index = branches.place(messages, asked.id)
+    if index is None:
+        return [*active_branch(messages), asked]
+    return branches.through(messages, index)
 
 
 def folded(

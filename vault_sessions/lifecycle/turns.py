@@ -16,10 +16,13 @@ from vault_sessions.errors import (
 from vault_sessions.formats.ids import new_session_id, uuid7
 from vault_sessions.formats.meta import ENDING, parse_meta
 from vault_sessions.formats.times import format_time
+from vault_sessions.formats.transcript import content_text
 from vault_sessions.lifecycle.answers import Ears, answer
 from vault_sessions.lifecycle.changes import comes_back, look_again, refresh, reread
 from vault_sessions.lifecycle.desk import Conversation, Desk, Saved, begin_again, read
+from vault_sessions.lifecycle.standing import behind, in_place_of
 from vault_sessions.model import OFFLINE, Message
+from vault_sessions.rules import branches
 from vault_sessions.state import NAMES
 
 if TYPE_CHECKING:
@@ -49,18 +52,20 @@ def take_turn(
     on_text: Callable[[str], None],
     on_wait: Callable[[float, str], None],
     on_note: Callable[[str], None] = lambda note: None,
+    again: str | None = None,
 ) -> Turn:
     """Say something and get an answer. The message is on disk before anybody is asked.
 
-    ``on_note`` hears of each call of a tool. Whatever goes wrong with the model is in the Turn;
-    Ctrl-C gives one that is ``cancelled``. What had arrived is kept. Raises VaultError when the
-    vault can't be written.
+    ``again``: the user's message (its id) that is said again, as it was or in other words, on a
+    branch beside it; one that still waits for its answer, unchanged, gets it. ``on_note`` hears of
+    each call of a tool. Whatever goes wrong with the model is in the Turn; Ctrl-C gives one that is
+    ``cancelled``. What had arrived is kept. Raises VaultError when the vault can't be written.
     """
     text = text.encode("utf-8", "replace").decode()  # a lone surrogate can't be written
     refresh(desk, conversation)
     if conversation.model is None and conversation.provider != OFFLINE:
         conversation.model = desk.settings.providers[conversation.provider].model
-    asked = _say(desk, conversation, {"role": "user", "content": text})
+    asked = _ask(desk, conversation, text, again)
     kept: list[str] = []  # the texts of the rounds before
     pieces: list[str] = []
 
@@ -102,6 +107,23 @@ def take_turn(
     _keep_answer(desk, conversation, text, model, last, status)
     whole = "\n\n".join(part for part in (*kept, text) if part.strip())
     return Turn(conversation.session_id, whole, status, error, conversation.provider, model, total)
+
+
+def _ask(desk: Desk, conversation: Conversation, text: str, again: str | None) -> Message:
+    """The user's message, on disk; from then on its branch is the newest one."""
+    if again is None:
+        said: dict[str, Any] | Message = {"role": "user", "content": text, **behind(conversation)}
+    else:
+        said = in_place_of(conversation, again, text)
+    if isinstance(said, dict):
+        asked = _say(desk, conversation, said)
+    else:
+        asked = said
+        if conversation.session_id is not None and not conversation.private:
+            with desk.state.lock(conversation.session_id):
+                _write_meta(desk, conversation, desk.now(), fresh=False)
+    conversation.stand = None
+    return asked
 
 
 def _own(
@@ -197,7 +219,7 @@ def _append(
         begin_again(conversation)
         for message in turn:
             _say(desk, conversation, {k: v for k, v in message.fields.items() if k not in _GIVEN})
-        return _say(desk, conversation, fields, own)
+        return _say(desk, conversation, {k: v for k, v in fields.items() if k not in _GIVEN}, own)
     desk.saved(Saved(session_id, where, written))
     message = _continued(conversation, line, now)
     before = list(conversation.messages)
@@ -225,7 +247,14 @@ def _this_turn(messages: Sequence[Message]) -> list[Message]:
 def _continued(conversation: Conversation, line: dict[str, Any], now: datetime) -> Message:
     place = len(conversation.messages)
     number = conversation.messages[-1].line + 1 if conversation.messages else 1
-    return Message(line["id"], line["role"], line["content"], now, place - 1, number, line)
+    parent: int | None = place - 1
+    if "parent_id" in line:
+        above = line["parent_id"]
+        parent = -1 if above is None else branches.place(conversation.messages, above)
+    if parent is None:  # it is gone from the file
+        parent = place - 1
+    text = content_text(line["content"])
+    return Message(line["id"], line["role"], text, now, parent, number, line)
 
 
 def _write_meta(desk: Desk, conversation: Conversation, now: datetime, fresh: bool) -> None:
