@@ -531,6 +531,39 @@ def clean(bench: Bench) -> Row:
     return by_ratio(f"clean of {len(go):,} sessions", moving + mirror, floor, 2, "s")
 
 
+def first_paint(bench: Bench) -> Row:
+    """From the start of ``chat`` until its screen is seen, with the input that takes keys."""
+    import pty
+    import select
+
+    command = [*program(), "--vault", str(bench.root), "chat", "--new"]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    times = []
+    for _ in range(bench.runs):
+        ours, terminal = pty.openpty()
+        began = time.perf_counter()
+        chat = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        seen = b""
+        with suppress(OSError):  # Linux says so when the other end is closed
+            while b"ay something" not in seen and select.select([ours], [], [], 30)[0]:
+                seen += os.read(ours, 65536)  # the cursor stands on the first letter
+            times.append(time.perf_counter() - began)
+            os.write(ours, b"\x11")
+            while os.read(ours, 65536):
+                pass
+        chat.wait()
+        os.close(ours)
+    return by_time("chat until its screen is seen", statistics.median(times) * MS, 600)
+
+
 def make_vault(folder: Path, sessions: int) -> Path:
     """A generated vault, and its queries beside it."""
     queries = folder.with_name(folder.name + ".queries.json")
@@ -542,7 +575,7 @@ def make_vault(folder: Path, sessions: int) -> Path:
 
 def measure(bench: Bench, hundred: Path) -> list[Row]:
     """Every row of the table. What writes to the vault comes last."""
-    rows = [full_rebuild(bench), mirror_size(bench), start(bench)]
+    rows = [full_rebuild(bench), mirror_size(bench), start(bench), first_paint(bench)]
     rows += [*commands(bench, hundred), *searches(bench), *against_ripgrep(bench)]
     rows += [*appends(bench), grown(bench), durable_append(bench)]
     return [*rows, *prompts(bench), *travel(bench), clean(bench)]

@@ -1,66 +1,71 @@
-"""Draw docs/picture.svg: the installed program at work on a copy of the sample vault."""
+"""Draw docs/picture.svg: the terminal UI at work on a copy of the sample vault.
+
+Nothing is pasted together: keys go in, and what is saved is what the screen shows then.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
+from vault_sessions import Workspace
+from vault_sessions.tui import Wanted
+from vault_sessions.tui.app import ChatApp
+from vault_sessions.tui.screens.chat import ChatScreen
 
 ROOT = Path(__file__).resolve().parent.parent
-SCENES = (
-    ["list", "--limit", "5"],
-    ["search", "jetstream", "--limit", "2"],
-    ["chat", "-m", "What did we decide about the VPC?"],
-)
+QUESTION = "What did we decide about the VPC?"
+SIZE = (110, 32)
 
 
 def main() -> None:
-    """Run the scenes on a terminal of 120 columns and keep what they print, colours included."""
-    with tempfile.TemporaryDirectory() as scratch, open(os.devnull, "w") as nowhere:
-        console = Console(record=True, width=120, file=nowhere, force_terminal=True)
-        shutil.copytree(ROOT / "sample_vault", f"{scratch}/notes")
-        environment = {
-            **os.environ,
-            "VAULT_SESSIONS_CACHE": f"{scratch}/cache",
-            "VAULT_SESSIONS_STATE": f"{scratch}/state",
-            "VAULT_SESSIONS_CONFIG": f"{scratch}/config",
-            "COLUMNS": "120",
-            "TZ": "America/Denver",
-        }
-        vault = f"{scratch}/notes"
-        _run(
-            ["list"], vault, environment
-        )  # builds the mirror, so that the picture is of a usual day
-        for scene in SCENES:
-            shown = " ".join(f'"{part}"' if " " in part else part for part in scene)
-            console.print(Text(f"$ vault-sessions {shown}", style="bold green"))
-            console.print(Text.from_ansi(_run(scene, vault, environment)))
-        console.save_svg(str(ROOT / "docs" / "picture.svg"), title="vault-sessions")
+    """Ask the sample something in one of its sessions, and save the screen."""
+    with tempfile.TemporaryDirectory() as scratch:
+        vault = Path(scratch) / "notes"
+        shutil.copytree(ROOT / "sample_vault", vault)
+        for variable in ("CACHE", "STATE", "CONFIG"):
+            os.environ[f"VAULT_SESSIONS_{variable}"] = f"{scratch}/{variable.lower()}"
+        os.environ["TZ"] = "America/Denver"
+        time.tzset()
+        # without the keys of who draws, and their model servers
+        offline = {"ai.default_provider": "offline"}
+        opened = partial(Workspace.open, vault, environment={}, flags=offline)
+        opened().list()  # builds the mirror, so that the picture is of a usual day
+        chat = partial(ChatScreen, Wanted(session="vpc-design"))
+        app = ChatApp(opened, chat, "dark")
+        try:
+            asyncio.run(_draw(app))
+        finally:
+            app.close_hands()
 
 
-def _run(arguments: list[str], vault: str, environment: dict[str, str]) -> str:
-    """What a command prints on a terminal."""
-    import pty
+async def _draw(app: ChatApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await _until(app, lambda: "vpc-design" in _text(app))
+        await pilot.press(*QUESTION)
+        await pilot.press("enter")
+        await _until(app, lambda: "Your vault says" in _text(app))
+        await pilot.pause()
+        picture = app.export_screenshot(title="vault-sessions chat")
+        (ROOT / "docs" / "picture.svg").write_text(picture)
+        app.action_leave()
 
-    program = [sys.executable, "-m", "vault_sessions", "--vault", vault, "-q", *arguments]
-    parent, child = pty.openpty()
-    process = subprocess.Popen(program, stdin=child, stdout=child, stderr=child, env=environment)
-    os.close(child)
-    printed = b""
-    try:
-        while piece := os.read(parent, 65536):
-            printed += piece
-    except OSError:
-        pass  # Linux says so when the other end is closed
-    process.wait()
-    os.close(parent)
-    return printed.decode().replace("\r\n", "\n").rstrip("\n") + "\n"
+
+def _text(app: ChatApp) -> str:
+    """What the screen shows."""
+    strips = app.screen._compositor.render_strips()  # no public way gives the screen as text
+    return "\n".join(strip.text for strip in strips)
+
+
+async def _until(app: ChatApp, is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        await asyncio.sleep(0.02)
 
 
 if __name__ == "__main__":

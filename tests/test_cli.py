@@ -771,7 +771,7 @@ def test_chat_private_keeps_nothing(home: Home) -> None:
 
 def test_chat_on_a_terminal(home: Home) -> None:
     """Line mode: what is typed is said; /quit leaves, saying how to come back."""
-    shown = home.screen("chat", "-s", "lines", typed="hello there\n/quit\n")
+    shown = home.screen("chat", "--plain", "-s", "lines", typed="hello there\n/quit\n")
     assert shown.code == 0
     assert "Come back: vault-sessions chat -s lines" in shown.text
     assert home.json("show", "lines")["message_count"] == 2

@@ -123,6 +123,14 @@ class Shown(NamedTuple):
     covered: frozenset[str] = frozenset()
 
 
+class Answering(NamedTuple):
+    """Who can be asked: the ``model`` they have by themselves, and why they can't be asked now."""
+
+    name: str
+    model: str | None
+    fault: str
+
+
 class Workspace:
     """A vault at work. Open it with ``Workspace.open``; close it, or use it in a ``with``."""
 
@@ -149,6 +157,7 @@ class Workspace:
         self._directory = os.path.realpath(directory or os.getcwd())
         self._invocation = uuid7(clock(), _random_bits(80))
         self._conversation: Conversation | None = None
+        self._topic_tried: str | None = None
         self._keeper = Keeper(vault, self.state, say, clock)
 
     @classmethod
@@ -469,13 +478,21 @@ class Workspace:
 
     def summaries(self) -> builtins.list[tuple[str, str]]:
         """The session summaries, newest first: path from the root and text."""
+        return [(path, self._text_of(path)) for path in self.summary_paths()]
+
+    def summary_paths(self) -> builtins.list[str]:
+        """The files of the session summaries, newest first: paths from the root."""
         names = vaults.list_names(self.vault, self.vault.long_term)
-        paths = [
+        return [
             f"{self.vault.long_term}/{name}"
             for name in sorted(names, reverse=True)
             if name.startswith("session-") and name.endswith(".md")
         ]
-        return [(path, self._text_of(path)) for path in paths]
+
+    def memory_text(self, path: str) -> str:
+        """A memory file's text, by its path from the root; empty: it is not there. Raises
+        VaultError."""
+        return vaults.read_text(self.vault, path) or ""
 
     # --- changing ---
 
@@ -1019,15 +1036,18 @@ class Workspace:
         return self._conversation
 
     def refresh(self) -> bool:
-        """Re-read the open conversation if its file has changed. Was it so?"""
+        """Re-read the open conversation if a file of it has changed. Was it so?"""
         from vault_sessions.lifecycle import changes
 
         conversation = self._conversation
         if conversation is None:
             return False
-        before = conversation.seen
+        before, meta = conversation.seen, conversation.meta
         changes.refresh(self._desk(), conversation)
-        return conversation.seen is not before
+        if conversation.session_id is not None and not conversation.private:
+            conversation.meta = self.meta(conversation.session_id)
+            conversation.name = conversation.meta.name
+        return conversation.seen is not before or conversation.meta != meta
 
     def take_turn(
         self,
@@ -1037,12 +1057,13 @@ class Workspace:
         on_text: Callable[[str], None] = _quiet,
         on_wait: Callable[[float, str], None] = lambda seconds, why: None,
         on_note: Callable[[str], None] = _quiet,
+        again: str | None = None,
     ) -> Turn:
         """Say something and get an answer, in the open conversation, in ``session`` (a name or
         id), or in the one that the rules choose.
 
-        ``on_note`` hears of each call of a tool. Failures of the model are in the Turn; what was
-        said is on disk. Raises VaultError.
+        ``again``: as ``say_again``, of the message with that id. ``on_note`` hears of each call of
+        a tool. Failures of the model are in the Turn; what was said is on disk. Raises VaultError.
         """
         from vault_sessions.lifecycle import turns
 
@@ -1056,7 +1077,31 @@ class Workspace:
             self.begin(self.decide())
         conversation = self._conversation
         assert conversation is not None
-        return turns.take_turn(self._desk(), conversation, text, on_text, on_wait, on_note)
+        return turns.take_turn(self._desk(), conversation, text, on_text, on_wait, on_note, again)
+
+    def say_again(self, message_id: str, text: str, **heard: Any) -> Turn:
+        """Say an earlier message of the user's again, as it was or in other words: a branch of the
+        open conversation beside it, which stays as it is. One that still waits for its answer,
+        unchanged, gets it. ``heard``: as for ``take_turn``. Raises VaultError."""
+        return self.take_turn(text, again=message_id, **heard)
+
+    def retry(self, **heard: Any) -> Turn:
+        """Get another answer to what was said last in the open conversation. Raises VaultError."""
+        from vault_sessions.lifecycle import changes, standing
+
+        if self._conversation is None:
+            raise VaultError("No conversation is open in which something could be said again.")
+        changes.refresh(self._desk(), self._conversation)
+        said = standing.last_said(self._conversation)
+        return self.say_again(said.id, said.text, **heard)
+
+    def stand_on(self, message_id: str) -> None:
+        """Go to the newest branch of the open conversation that this message is on; what is said
+        next is said there. Raises VaultError: the message is not there any more."""
+        from vault_sessions.lifecycle import standing
+
+        if self._conversation is not None:
+            standing.stand_on(self._desk(), self._conversation, message_id)
 
     # --- endings and topics ---
 
@@ -1088,11 +1133,15 @@ class Workspace:
     def after_turn(self, session_id: str) -> None:
         """What may be due after an answer: a topic, a compaction. Raises ProviderError, VaultError:
         it is tried again after the next one."""
+        from vault_sessions.errors import BadAnswer
         from vault_sessions.lifecycle import compacting, topics
 
         desk, who = self._desk(), self._who(session_id)
         try:
+            self._topic_tried = session_id
             topics.give_topic_if_due(desk, session_id, who)
+        except BadAnswer:
+            pass  # nothing to be told of: the next turn tries again
         finally:
             compacting.compact_if_due(desk, session_id, who)
 
@@ -1109,6 +1158,8 @@ class Workspace:
             failed = done.error is not None
         desk = self._desk()
         for session_id in () if failed else self._without_topic():
+            if session_id == self._topic_tried:  # just now, after its turn
+                continue
             try:
                 topics.give_topic_if_due(desk, session_id, self._who(session_id))
             except (BadAnswer, VaultError):
@@ -1123,12 +1174,13 @@ class Workspace:
         offline: bool = False,
         learn: bool = False,
     ) -> Iterator[Ended]:
-        """As ``end``, one after another: these sessions, or all that have not ended. What went
-        wrong with one is in its result; after a model that can't be reached no more come."""
+        """As ``end``, one after another: these sessions, or all that have not ended, those first
+        that were left first. What went wrong with one is in its result; after a model that can't
+        be reached no more come."""
         from vault_sessions.rules.ending import Due
 
         if session_ids is None:
-            session_ids = [session.id for session in self.unended()]
+            session_ids = [session.id for session in reversed(self.unended())]
         dues = [Due(session_id, "command") for session_id in session_ids]
         return self._end_each(dues, offline=offline, learn=learn)
 
@@ -1174,13 +1226,23 @@ class Workspace:
         has_model = self.settings.default_provider != OFFLINE
         return lacks_topic(self.unended(), self.state.written(), has_model=has_model)
 
-    def another(self, say: Callable[[str], None] = _quiet, *, follows: bool = False) -> Workspace:
-        """The same vault for another thread: with a mirror of its own, and nobody to be asked.
-        ``follows``: a thread of this process watches the vault, and keeps the mirror fresh."""
+    def another(
+        self,
+        say: Callable[[str], None] = _quiet,
+        *,
+        ask: Callable[[str], bool] = _yes,
+        confirm: Callable[[Proposal], str | None] = _unasked,
+        follows: bool = False,
+    ) -> Workspace:
+        """The same vault for another thread: with a mirror of its own, and nobody to be asked but
+        by these. ``follows``: a thread of this process watches the vault, and keeps the mirror
+        fresh."""
         other = Workspace(
             self.vault,
             self.settings,
             say=say,
+            ask=ask,
+            confirm=confirm,
             clock=self._clock,
             environment=self._environment,
             directory=self._directory,
@@ -1293,34 +1355,64 @@ class Workspace:
 
         return opening.list_skills(self._desk())
 
-    def use_skill(self, name: str) -> None:
-        """Use a skill from the next turn on. Raises VaultError when there is no such skill."""
+    def use_skill(self, name: str | None) -> None:
+        """Use a skill from now on; None: none. Raises VaultError when there is no such skill."""
         from vault_sessions.lifecycle import opening
 
-        opening.find_skill(self._desk(), name)
+        if name is not None:
+            opening.find_skill(self._desk(), name)
         if self._conversation is not None:
             self._conversation.skill = name
+            self._keep_choice({"skill": name})
 
     def use_model(self, provider: str | None, model: str | None) -> None:
-        """Use another provider or model from the next turn on. Raises ProviderUnusable."""
-        from vault_sessions.lifecycle import opening
-
-        if self._conversation is None:
+        """Use another provider or model from now on; an empty model: the provider's own. Raises
+        ProviderUnusable, saying what to set."""
+        now = self._conversation
+        if now is None:
             return
         if provider is not None:
-            opening.check_provider(self.settings, provider)
-            if provider != self._conversation.provider:
-                self._conversation.model = None
-            self._conversation.provider = provider
+            self.check_provider(provider)
+            if provider != now.provider:
+                now.model = None
+            now.provider = provider
         if model is not None:
-            self._conversation.model = model
-        self._conversation.switched = True
+            now.model = model or None
+        now.switched = True
+        self._keep_choice({"provider": now.provider, "model": now.model})
 
-    def provider_names(self) -> builtins.list[str]:
+    def _keep_choice(self, fields: dict[str, Any]) -> None:
+        """Save it in the session at once, so that it is there again if nothing more is said."""
+        now = self._conversation
+        if now is None or now.session_id is None or now.private:
+            return
+        try:
+            self._change_meta(now.session_id, fields)
+        except VaultError as error:  # it is used all the same, and saved with the next message
+            now.notices.append(str(error))
+        else:
+            now.meta = self.meta(now.session_id)
+
+    def check_provider(self, name: str) -> None:
+        """Raises ProviderUnusable, saying what to set, for one that can't be asked."""
+        from vault_sessions.assistant import provider as providers
+        from vault_sessions.lifecycle import opening
+
+        opening.check_provider(self.settings, name)
+        if name != OFFLINE:
+            providers.check(self.settings.providers[name], self._environment)
+
+    def providers(self) -> builtins.list[Answering]:
         """Who can be asked to answer: the offline assistant, and all that the settings know."""
-        from vault_sessions.model import OFFLINE
-
-        return [OFFLINE, *sorted(self.settings.providers)]
+        found = [Answering(OFFLINE, None, "")]
+        for name, provider in sorted(self.settings.providers.items()):
+            fault = ""
+            try:
+                self.check_provider(name)
+            except ProviderError as error:
+                fault = str(error)
+            found.append(Answering(name, provider.model, fault))
+        return found
 
     def models_of(self, provider: str) -> builtins.list[str]:
         """The models that a provider's server names; none where it can't be asked."""
@@ -1346,7 +1438,7 @@ class Workspace:
         except VaultError as error:
             faults["name"] = str(error)
         try:
-            opening.check_provider(self.settings, provider or self.settings.default_provider)
+            self.check_provider(provider or self.settings.default_provider)
         except ProviderError as error:
             faults["provider"] = str(error)
         try:
@@ -1355,6 +1447,23 @@ class Workspace:
         except VaultError as error:
             faults["skill"] = str(error)
         return faults
+
+    def hints(self) -> builtins.list[str]:
+        """Where nobody was chosen to answer: who could be. Once for a key, each time for a server
+        that runs on this machine."""
+        if self.settings.provider_chosen:
+            return []
+        told = [
+            f"{name} is running on this machine: chat -p {name} talks to it."
+            for name in self.running_models()
+        ]
+        for variable, name in self.unused_keys():
+            if variable == config.PRESETS[name].api_key_env:
+                told.append(
+                    f"{variable} is set: chat -p {name} would use it "
+                    f"(always: vault-sessions config set ai.default_provider {name})."
+                )
+        return told
 
     def running_models(self) -> builtins.list[str]:
         """Model servers on this machine that answer, when no provider was ever chosen."""

@@ -1,4 +1,4 @@
-"""``chat``: one turn from ``-m`` or stdin, or a conversation in line mode."""
+"""``chat``: the terminal UI; one turn from ``-m`` or stdin; or a conversation in line mode."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="M", help="Which of its models.")
 @click.option("--skill", metavar="S", help="Instructions from a skill file.")
 @click.option("-m", "--message", metavar="TEXT", help="One turn; - reads the message from stdin.")
-@click.option("--plain", is_flag=True, help="Line mode (the default for now).")
+@click.option("--plain", is_flag=True, help="Line mode: no screen of its own.")
 @click.option("--private", is_flag=True, help="Nothing is stored.")
 @click.option("--why", is_flag=True, help="Say which session would be opened and why; do nothing.")
 @json_option
@@ -68,6 +68,14 @@ def chat_command(
         raise click.UsageError("--new and --session exclude each other.")
     text = None if why else _message(message)
     _leave_in_order()
+    if text is None and not (why or plain or as_json):
+        from vault_sessions.cli import full_screen
+
+        if full_screen.fits():
+            from vault_sessions.tui import Wanted
+
+            full_screen.converse(door, Wanted(session, new, provider, model, skill, private))
+            return
     typed = text if message in (None, "-") else None
     with _given_back(door, typed):
         workspace = door.workspace

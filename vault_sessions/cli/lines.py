@@ -10,8 +10,10 @@ import click
 
 from vault_sessions.background import Background
 from vault_sessions.cli.door import Door
+from vault_sessions.cli.full_screen import finish
 from vault_sessions.cli.stream import Stream
 from vault_sessions.cli.telling import (
+    come_back,
     heard,
     hint_providers,
     noting,
@@ -288,15 +290,9 @@ class _Chat:
     def close(self) -> None:
         """Leave, saying how to come back; what was begun behind the conversation is awaited."""
         if self.conversation.session_id is not None and not self.conversation.private:
-            name = self.conversation.name or self.conversation.session_id
-            self.door.note(f"Come back: vault-sessions chat -s {safe_line(name)}")
+            come_back(self.door, self.conversation.name or self.conversation.session_id)
         sys.stdout.flush()
-        if not self.behind.finish(0.5):
-            self.door.note("Finishing what is due in the background; Ctrl-C leaves it for later.")
-            with suppress(KeyboardInterrupt):
-                self.behind.finish()
-        for notice in self.behind.notices():
-            self.door.note(notice)
+        finish(self.door, self.behind)
 
 
 def _shortened(text: str, lines: int = 8) -> str:

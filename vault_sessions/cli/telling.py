@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -60,19 +61,15 @@ def heard(door: Door, conversation: Conversation, stream: Stream) -> Callable[[s
 
 def hint_providers(door: Door) -> None:
     """Where nothing was chosen: what could be, said once for a key, each time for a server."""
-    from vault_sessions.config import PRESETS
+    for line in door.workspace.hints():
+        door.note(line)
 
-    workspace = door.workspace
-    if workspace.settings.provider_chosen:
-        return
-    for name in workspace.running_models():
-        door.note(f"{name} is running on this machine: chat -p {name} talks to it.")
-    for variable, name in workspace.unused_keys():
-        if variable == PRESETS[name].api_key_env:
-            door.note(
-                f"{variable} is set: chat -p {name} would use it "
-                f"(always: vault-sessions config set ai.default_provider {name})."
-            )
+
+def come_back(door: Door, name: str) -> None:
+    """Say how to go on with a session (its name or id) the next time; it can be pasted."""
+    vault = ("--vault", door.vault) if door.vault else ()
+    command = shlex.join(("vault-sessions", *vault, "chat", "-s", name))
+    door.note(f"Come back: {safe_line(command)}")
 
 
 def waiting(door: Door) -> Any:

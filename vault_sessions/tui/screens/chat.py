@@ -1,0 +1,862 @@
+"""The chat: what was said, what is being said, and where one types."""
+
+from __future__ import annotations
+
+from asyncio import Lock
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.timer import Timer
+from textual.widgets import TextArea
+
+from vault_sessions.errors import VaultSessionsError
+from vault_sessions.tui import commands, told
+from vault_sessions.tui.app import ChatApp
+from vault_sessions.tui.cards.correction import CorrectionCard
+from vault_sessions.tui.cards.new_session import NewSession
+from vault_sessions.tui.screens.confirming import Confirming
+from vault_sessions.tui.talk import Flow, View, Wanted, look, renewed, resumed, turn
+from vault_sessions.tui.widgets.banner import Banner
+from vault_sessions.tui.widgets.completion import Completion
+from vault_sessions.tui.widgets.conversation import Conversation
+from vault_sessions.tui.widgets.header import Header
+from vault_sessions.tui.widgets.keys import Keys
+from vault_sessions.tui.widgets.marker import Marker
+from vault_sessions.tui.widgets.prompt import Prompt
+from vault_sessions.tui.widgets.status import Status
+from vault_sessions.tui.widgets.waiting import Waiting
+
+if TYPE_CHECKING:
+    from vault_sessions.lifecycle.turns import Turn
+    from vault_sessions.rules.resume import Decision
+    from vault_sessions.tui.screens.search import Asked, Searched
+    from vault_sessions.workspace import Workspace
+
+_DRAW_SECONDS = 0.05
+_TWICE_SECONDS = 2.0
+
+
+class ChatScreen(Confirming):
+    """One conversation. Everything that may take time is asked of a hand."""
+
+    app: ChatApp
+    BINDINGS = [
+        Binding("escape", "stop", "Stop", show=False, tooltip="stop the answer; what came is kept"),
+        Binding("ctrl+l", "sessions", "Sessions", priority=True),
+        Binding("ctrl+t", "new", "New", priority=True),
+        Binding(
+            "ctrl+n",
+            "form",
+            "New by the form",
+            show=False,
+            priority=True,
+            tooltip="a new conversation with a name, provider, model or skill",
+        ),
+        Binding("ctrl+f", "search", "Find", priority=True),
+        Binding("ctrl+k", "memory", "Memory", priority=True),
+        Binding("ctrl+a", "skill", "Skill", priority=True),
+        Binding("ctrl+p", "model", "Model", priority=True),
+        Binding("ctrl+e", "edit", "Edit", show=False, priority=True),
+        Binding("ctrl+r", "retry", "Retry", show=False, priority=True),
+        Binding(
+            "less_than_sign",
+            "branch(-1)",
+            "Branches",
+            key_display="< >",
+            priority=True,
+            tooltip="in an empty input: the other branches",
+        ),
+        Binding("greater_than_sign", "branch(1)", show=False, priority=True),
+        Binding("ctrl+y", "copy", "Copy", show=False, priority=True),
+        Binding("f1", "help", "Help", priority=True),
+        Binding(
+            "pageup",
+            "earlier",
+            "Earlier",
+            show=False,
+            priority=True,
+            tooltip="a page up, to what came before",
+        ),
+        Binding("pagedown", "later", "Later", show=False, priority=True, tooltip="a page down"),
+        Binding("ctrl+end", "newest", "Newest", show=False, priority=True, tooltip="to the end"),
+    ]
+
+    def __init__(self, wanted: Wanted) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._view: View | None = None
+        self._reason = ""
+        self._flow: Flow | None = None
+        self._pen = Lock()
+        self._aim: int | None = None  # the branch that one is going to
+        self._moves = 0
+        self._pace = Lock()
+        self._asked: Asked | None = None
+        self._look_later = False
+        self._begun: str | None = None
+        self._interrupted_at = 0.0
+        self._is_drawing = False
+        self._draw_at = 0.0
+        self._drawing: Timer
+
+    def compose(self) -> ComposeResult:
+        """From the top: header, conversation, status, input, keys."""
+        completion = Completion()
+        yield Header(id="header")
+        yield Banner()
+        yield Conversation()
+        yield Status(id="status")
+        yield CorrectionCard(self.type_on)
+        yield Waiting()
+        yield completion
+        yield Prompt(completion)
+        yield Keys()
+
+    def on_mount(self) -> None:
+        """Take keys at once; the conversation comes when it has been found."""
+        self.query_one(Prompt).focus()
+        self._drawing = self.set_interval(_DRAW_SECONDS, self._draw, pause=True)
+        self.call_after_refresh(self._open)  # it is seen before anything is read
+
+    # --- opening ---
+
+    @work(exclusive=True, group="talk")
+    async def _open(self) -> None:
+        wanted = self._wanted
+
+        def decided(ws: Workspace) -> tuple[Decision, list[str]]:
+            if wanted.session is not None:
+                return ws.decide_named(wanted.session)
+            if wanted.private and not wanted.new:
+                from vault_sessions.rules.resume import Decision
+
+                return Decision("new", None, "private: nothing is stored"), []
+            return ws.decide(new=wanted.new), []
+
+        await self._begin(decided, wanted, first=True)
+        if self._view is not None and not wanted.private:
+            self.ask_offers()
+            self._look_around()
+
+    @work(group="around")
+    async def _look_around(self) -> None:
+        """What may wait until the conversation is seen: others' changes, endings that are due, who
+        could answer."""
+        await self.app.reader.do(self.app.watch_vault)
+        if self.app.behind is not None:
+            self.app.behind.look()
+        for line in await self.app.reader.do(lambda ws: ws.hints()):
+            await self.query_one(Conversation).note(line)
+
+    @property
+    def session_now(self) -> str | None:
+        """The open session, if anything of it is stored."""
+        return self._view.session_id if self._view and not self._view.private else None
+
+    async def switch(self, session_id: str, message_id: str | None = None) -> None:
+        """Go on with that session; show that message of it, whatever branch it is on."""
+        if self._flow is not None:
+            self.query_one(Status).note("An answer is on its way: Esc stops it.")
+            return
+        if session_id != self.session_now:
+            await self._begin(lambda ws: ws.decide_named(session_id), NewSession())
+        if message_id is None or session_id != self.session_now:
+            return
+        conversation = self.query_one(Conversation)
+        conversation.unmark()
+        if not await conversation.go_to(message_id):
+            await self._stand_on(message_id).wait()
+            await conversation.go_to(message_id)
+
+    async def _begin(
+        self,
+        decide: Callable[[Workspace], tuple[Decision, list[str]]],
+        options: Wanted | NewSession,
+        *,
+        first: bool = False,
+    ) -> None:
+        """Open what is decided, in the talker's thread, and show it."""
+        private = self._wanted.private
+
+        def begun(ws: Workspace) -> tuple[View, list[str], str]:
+            lines = told.at_first(ws, private=private) if first else []
+            decision, warnings = decide(ws)
+            line = resumed(ws, decision, datetime.now(UTC))
+            conversation = ws.begin(
+                decision,
+                provider=options.provider,
+                model=options.model,
+                skill=options.skill,
+                private=private,
+            )
+            lines += [*warnings, *([line] if line else told.of_a_new_one(conversation))]
+            return look(conversation), lines, decision.reason
+
+        self.query_one(Status).busy("opening", can_stop=False)
+        try:
+            view, lines, self._reason = await self.app.talker.do(begun)
+        except (VaultSessionsError, OSError) as error:
+            if first:
+                self.app.give_up(error)
+            else:
+                await self._fail(error)
+            return
+        finally:
+            self.query_one(Status).idle()
+        await self._show(view, lines)
+
+    async def _show(self, view: View, lines: list[str]) -> None:
+        """Show a conversation from its beginning to its end."""
+        self._view = view
+        self.forget_questions()
+        self._begun = view.session_id
+        self.query_one(Header).show(view)
+        conversation = self.query_one(Conversation)
+        self.query_one(Prompt).leave_edit()
+        await conversation.show(view.messages, view.forks)
+        self.query_one(Prompt).remember([m.text for m in view.messages if m.role == "user"])
+        self._count_branches(view)
+        for text in (*view.told, *lines):
+            await conversation.note(text)
+        self.query_one(Banner).edited("")
+        self._look_for_problems()
+
+    async def _fail(self, error: Exception) -> None:
+        await self.query_one(Conversation).note(f"Error: {error}", is_error=True)
+
+    # --- what others do ---
+
+    def heard(self, kind: str, text: str) -> None:
+        """Something changed in the vault; perhaps what is shown here."""
+        if kind in ("changed", "gone") and self._view is not None and not self._view.private:
+            if self._flow is None:
+                self._look_again()
+            else:
+                self._look_later = True
+
+    def note_in_passing(self, text: str) -> None:
+        """Something to know, which goes by itself."""
+        self.query_one(Status).note(text)
+
+    @work(exclusive=True, group="look")
+    async def _look_again(self) -> None:
+        def refreshed(ws: Workspace) -> View | None:
+            return look(ws.conversation) if ws.refresh() and ws.conversation else None
+
+        view = await self.app.talker.do(refreshed)
+        if view is not None and self._flow is None:
+            self._view = view
+            self.query_one(Header).show(view)
+            conversation = self.query_one(Conversation)
+            await conversation.show(view.messages, view.forks, keep_place=True)
+            self._count_branches(view)
+            if view.told:
+                self.query_one(Banner).edited("\n".join(view.told))
+        self._look_for_problems()
+
+    @work(exclusive=True, group="problems")
+    async def _look_for_problems(self) -> None:
+        """Say what is wrong in the open file, as long as it is so."""
+        session_id = self._view.session_id if self._view else None
+        wrong = None
+        if session_id is not None and self._view is not None and not self._view.private:
+            wrong = await self.app.reader.do(lambda ws: told.problems_of(ws, session_id))
+        self.query_one(Banner).wrong(wrong)
+
+    # --- a turn ---
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """Offer the commands that begin so."""
+        self.query_one(Completion).look(event.text_area.text)
+
+    async def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        """Say it; or do it, if it is a command."""
+        if self._view is None:
+            self.query_one(Status).note("The conversation is still being opened.")
+            return
+        command = commands.parse(event.text)
+        if command is not None:
+            self.query_one(Prompt).taken()
+            self._command(*command)
+        else:
+            self._say_or_wait(commands.to_say(event.text))
+
+    def _say_or_wait(self, text: str) -> None:
+        """Say it; while an answer comes, when that is done."""
+        prompt = self.query_one(Prompt)
+        again = prompt.again
+        if self._flow is not None and again is not None:
+            self.query_one(Status).note("An answer is coming. Esc stops it; then say this again.")
+            return
+        prompt.taken()
+        if self._flow is None:
+            self._say(text, again)
+        else:
+            self.query_one(Waiting).put(text)
+
+    @work(exclusive=True, group="talk")
+    async def _say(self, text: str, again: str | None = None) -> None:
+        conversation = self.query_one(Conversation)
+        flow = self._flow = Flow()
+        self._drawing.resume()
+        async with self._pace:
+            pass  # it is said on the branch that one was going to
+        if await self._renew():
+            again = None
+        if again is not None:
+            await conversation.cut(again)
+        await conversation.say(text)
+        self.query_one(Banner).edited("")
+        self.query_one(Status).busy("thinking")
+
+        def said(ws: Workspace) -> tuple[Turn, View]:
+            try:
+                return turn(ws, flow, text, again)
+            finally:  # known also where nobody waits for the answer any more
+                self._begun = ws.conversation.session_id if ws.conversation else None
+
+        try:
+            done, view = await self.app.talker.do(said)
+        except (VaultSessionsError, OSError) as error:
+            if again is not None and self._view is not None:  # nothing was said again
+                await conversation.show(self._view.messages, self._view.forks)
+            await self._fail(error)
+            self._is_said(flow)
+            if not self.query_one(Prompt).text:
+                self._give_back(text, again)
+            return
+        await self._draw_pieces(flow)
+        self._view = view
+        self.query_one(Header).show(view)
+        await conversation.written(view.messages, view.forks)
+        self._count_branches(view)
+        for line in view.told:
+            await conversation.note(line)
+        if done.status == "cancelled":
+            await conversation.note("(stopped; what had arrived is kept)")
+        if done.error is not None:
+            await self._fail(done.error)
+        self._is_said(flow)
+        self._go_on(done, text)
+
+    def _is_said(self, flow: Flow) -> None:
+        """The answer is done, or there is none: what had to wait for that is done now."""
+        if self._flow is flow:
+            self._flow = None
+        self._drawing.pause()
+        self.query_one(Status).idle()
+        if self._look_later:
+            self._look_later = False
+            self._look_again()
+
+    def _go_on(self, done: Turn, text: str) -> None:
+        """After an answer what waits is said; after none the text is there to be said again."""
+        if done.status == "cancelled":
+            self._take_back()
+        elif done.error is not None:
+            if not self.query_one(Prompt).text:
+                self._edit(-1)  # sent again as it is, it is not said twice
+        else:
+            self._after_turn(done)
+            if (following := self.query_one(Waiting).next()) is not None:
+                self.call_later(self._say, following)
+            else:
+                self.look_for_correction(text)
+
+    def _give_back(self, text: str, again: str | None) -> None:
+        """What could not be said is in the input again."""
+        typed = commands.to_type(text)
+        if again is None:
+            self.query_one(Prompt).put(typed)
+        else:
+            self.query_one(Prompt).begin_edit(again, typed)
+
+    def _take_back(self) -> None:
+        """What waits to be said is in the input again, before what is there."""
+        prompt = self.query_one(Prompt)
+        if back := self.query_one(Waiting).take_back():
+            prompt.put(f"{back}\n\n{prompt.whole}" if prompt.text else back)
+
+    async def _renew(self) -> bool:
+        """Begin a new conversation, if the reset policy wants one before the next message. Was it
+        so?"""
+        try:
+            new = await self.app.talker.do(renewed)
+        except (VaultSessionsError, OSError):  # the turn says it, if it is still so
+            return False
+        if new is None:
+            return False
+        view, self._reason = new
+        await self._show(view, [f"A new conversation: {self._reason}."])
+        if self.app.behind is not None:
+            self.app.behind.look()
+        return True
+
+    def _after_turn(self, turn: Turn) -> None:
+        """What may be due behind the conversation: a topic, a summary."""
+        is_kept = turn.session_id is not None and not self._wanted.private
+        if is_kept and turn.session_id is not None and self.app.behind is not None:
+            self.app.behind.after_turn(turn.session_id)
+
+    async def _draw(self) -> None:
+        """Show what has come; not before the screen has shown what came before."""
+        began = monotonic()
+        if self._flow is not None and not self._is_drawing and began >= self._draw_at:
+            self._is_drawing = True
+            await self._draw_pieces(self._flow)
+            self.call_after_refresh(self._has_drawn, began)
+
+    def _has_drawn(self, began: float) -> None:
+        """Keys have at least as much time as drawing."""
+        self._is_drawing = False
+        self._draw_at = 2 * monotonic() - began
+
+    async def _draw_pieces(self, flow: Flow) -> None:
+        """Draw what has come. One at a time: the last piece is not drawn, and the answer not taken
+        for whole, while the one before it is still on its way to the screen."""
+        status, conversation = self.query_one(Status), self.query_one(Conversation)
+        async with self._pen:
+            if flow.waiting:
+                status.busy(flow.waiting)
+            come_now = flow.take()
+            if come_now:
+                status.busy("answering")
+            for come in come_now:
+                if come.is_note:
+                    await conversation.between(come.text)
+                else:
+                    await conversation.add(come.text)
+
+    # --- branches ---
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Between branches one moves where there are some."""
+        if action == "branch":
+            return self._view is not None and len(self._view.tips) > 1
+        return super().check_action(action, parameters)
+
+    def _count_branches(self, view: View) -> None:
+        self.query_one(Prompt).branches = len(view.tips)
+        self.refresh_bindings()
+
+    def on_prompt_branch(self, event: Prompt.Branch) -> None:
+        """``<`` or ``>`` in an empty input."""
+        self.action_branch(event.by)
+
+    def action_edit(self) -> None:
+        """Say your last message again, in other words, on a branch of its own; then the one
+        before it."""
+        self._edit(-1)
+
+    def on_prompt_edit(self, event: Prompt.Edit) -> None:
+        """Up, in an empty input or a message to be said again."""
+        self._edit(event.by)
+
+    def _edit(self, by: int) -> None:
+        prompt = self.query_one(Prompt)
+        if self._view is None or self._flow is not None or self._aim is not None:
+            return
+        if prompt.again is not None and not prompt.is_as_it_was:
+            self.query_one(Status).note("You have changed it: Enter says it, Esc leaves it.")
+            return
+        mine = [message for message in self._view.messages if message.role == "user"]
+        ids = [message.id for message in mine]
+        at = (ids.index(prompt.again) if prompt.again in ids else len(ids)) + by
+        if not mine:
+            prompt.recall()
+        elif at >= len(mine):
+            self.action_stop()
+        elif at >= 0:
+            prompt.begin_edit(ids[at], commands.to_type(mine[at].text))
+            self._mark(ids[at])
+
+    @work(exclusive=True, group="mark")
+    async def _mark(self, message_id: str) -> None:
+        self.query_one(Conversation).unmark()
+        await self.query_one(Conversation).go_to(message_id)
+
+    def action_retry(self) -> None:
+        """Ask for another answer to what you said last; the one there is stays on its branch."""
+        if self._flow is not None or self._view is None or self._aim is not None:
+            return
+        mine = [message for message in self._view.messages if message.role == "user"]
+        if mine:
+            self._say(mine[-1].text, mine[-1].id)
+        else:
+            self.query_one(Status).note("Nothing was said yet that could be answered again.")
+
+    def action_branch(self, by: int) -> None:
+        """Go to the branch before or after this one."""
+        if self._view is not None:
+            self._stand_at((self._view.at if self._aim is None else self._aim) + by)
+
+    def _go_to_branch(self, number: str) -> None:
+        if self._view is not None:
+            self._stand_at(int(number) - 1 if number.isdecimal() else self._view.at + 1)
+
+    def _stand_at(self, at: int) -> None:
+        if self._view is None or self._flow is not None:
+            return
+        tips = self._view.tips
+        if len(tips) < 2:
+            self.query_one(Status).note("There is one branch. Ctrl+E and Ctrl+R make others.")
+        elif 0 <= at < len(tips):
+            self._aim = at
+            self._stand_on(tips[at])
+        else:
+            which = "first" if at < 0 else "last"
+            self.query_one(Status).note(f"That is the {which} of {len(tips)} branches.")
+
+    def on_marker_moved(self, event: Marker.Moved) -> None:
+        """Another form of a message is to be shown."""
+        if self._flow is None and self._view is not None:
+            self._stand_on(event.message_id)
+
+    @work(group="stand")
+    async def _stand_on(self, message_id: str) -> None:
+        """Show the branch that this message is on, from where it parts from the one shown. What is
+        being shown is shown to its end: several keys are several moves, one after another."""
+        self._moves += 1
+        try:
+            async with self._pace:
+                await self._move_to(message_id)
+        finally:
+            self._moves -= 1
+            if not self._moves:
+                self._aim = None
+
+    async def _move_to(self, message_id: str) -> None:
+        def stood(ws: Workspace) -> View | None:
+            ws.stand_on(message_id)
+            return look(ws.conversation) if ws.conversation else None
+
+        before = self._view
+        try:
+            view = await self.app.talker.do(stood)
+        except (VaultSessionsError, OSError) as error:
+            await self._fail(error)
+            return
+        if view is None or before is None:
+            return
+        await self._show(view, [])
+        there = {message.id for message in before.messages}
+        parts = next((m.id for m in view.messages if m.id not in there), None)
+        if parts is not None:
+            await self.query_one(Conversation).go_to(parts)
+        self.query_one(Status).note(f"Branch {view.at + 1} of {len(view.tips)}")
+
+    # --- commands ---
+
+    @work(group="command")
+    async def _command(self, name: str, rest: str) -> None:
+        """Do what a slash command says; meanwhile an answer goes on coming."""
+        conversation = self.query_one(Conversation)
+        match name:
+            case "export" | "compact" if self._view is not None and not self._view.is_newest:
+                await conversation.note(
+                    f"/{name} takes the newest branch, and this is an older one. Say something "
+                    f"here, and this is the newest."
+                )
+            case "quit" | "exit" | "q":
+                self.app.action_leave()
+            case "title":
+                await self._title(rest)
+            case "skill" if rest:
+                await self._use(
+                    lambda ws: ws.use_skill(rest if rest != "none" else None), f"Skill: {rest}"
+                )
+            case "model" if rest:
+                await self._use_model(rest)
+            case "why":
+                await conversation.note(self._reason)
+            case "export":
+                await self._export(rest)
+            case "compact":
+                await self._compact(rest)
+            case "search" if rest:
+                self.action_search(rest)
+            case "branch":
+                self._go_to_branch(rest)
+            case "copy":
+                self.action_copy(code=rest.startswith("code"))
+            case _ if any(command.name == name for command in commands.COMMANDS):
+                await self.run_action(f"screen.{name}")
+            case _:
+                await conversation.note(f"There is no command /{name}. /help lists them.")
+
+    async def _use(self, change: Callable[[Workspace], None], told: str) -> None:
+        """Change something about the open conversation, and show it."""
+
+        def changed(ws: Workspace) -> View | None:
+            change(ws)
+            return look(ws.conversation) if ws.conversation else None
+
+        try:
+            view = await self.app.talker.do(changed)
+        except (VaultSessionsError, OSError) as error:
+            await self._fail(error)
+            return
+        if view is not None:
+            self._view = view
+            self.query_one(Header).show(view)
+        await self.query_one(Conversation).note(told)
+
+    async def _title(self, text: str) -> None:
+        session_id = self._view.session_id if self._view else None
+        if session_id is None or not text or (self._view and self._view.private):
+            await self.query_one(Conversation).note("Say something first, then /title TEXT.")
+            return
+
+        def titled(ws: Workspace) -> None:
+            ws.set_topic(session_id, text)
+            ws.refresh()
+
+        await self._use(titled, f"Topic: {text}")
+
+    async def _use_model(self, given: str) -> None:
+        def changed(ws: Workspace) -> None:
+            first, _, rest = given.partition(" ")
+            known = first == "offline" or first in ws.settings.providers
+            ws.use_model(first if known else None, (rest.strip() or None) if known else given)
+
+        await self._use(changed, f"Model: {given}")
+
+    async def _export(self, path: str) -> None:
+        session_id = self._view.session_id if self._view else None
+        if session_id is None or not path:
+            await self.query_one(Conversation).note("Say something first, then /export FILE.md")
+            return
+
+        def exported(ws: Workspace) -> None:
+            ws.export_session(session_id, path)
+
+        await self._use(exported, f"Exported to {path}")
+
+    async def _compact(self, keep: str) -> None:
+        """Summarize what was said but for the newest; ``keep``: what is to be kept of it."""
+        conversation, status = self.query_one(Conversation), self.query_one(Status)
+        session_id = self._view.session_id if self._view else None
+        if session_id is None or self._wanted.private or self._flow is not None:
+            await conversation.note("There is nothing to summarize yet.")
+            return
+        status.busy("summarizing", can_stop=False)
+        try:
+            done = await self.app.talker.do(lambda ws: ws.compact(session_id, keep=keep))
+        except (VaultSessionsError, OSError) as error:
+            await self._fail(error)
+            return
+        finally:
+            status.idle()
+        await conversation.note(told.of_a_summary(done))
+
+    # --- other screens ---
+
+    @work(exclusive=True, group="choose")
+    async def action_sessions(self) -> None:
+        """Choose a conversation."""
+        from vault_sessions.tui.screens.sessions import SessionsScreen
+
+        now = self._view.session_id if self._view else None
+        choice = await self.app.push_screen_wait(SessionsScreen(now))
+        if choice is None or self._is_answering():
+            return
+        if choice.session_id is None:
+            if not await self._begin_by_form():
+                self.action_sessions()
+        elif choice.session_id != now or choice.message_id is not None:
+            await self.switch(choice.session_id, choice.message_id)
+
+    @work(exclusive=True, group="choose")
+    async def action_form(self) -> None:
+        """A new conversation with a name, a provider, a model or a skill of its own."""
+        await self._begin_by_form()
+
+    async def _begin_by_form(self) -> bool:
+        """Begin another conversation as the form says; False: it was left."""
+        from vault_sessions.rules.resume import Decision
+        from vault_sessions.tui.screens.choosing import fill_form
+
+        if self._view is None or self._is_answering():
+            return True
+        wanted = await fill_form(self.app)
+        if wanted is None:
+            return False
+        ends = None if self._view.private else self._view.session_id
+        decision = Decision("new", None, "asked for", wanted.name, ends=ends)
+        await self._begin(lambda ws: (decision, []), wanted._replace(name=None))
+        self._complete_ending(ends)
+        return True
+
+    def _is_answering(self) -> bool:
+        """Is there an answer on its way? Then that is said."""
+        if self._flow is not None:
+            self.query_one(Status).note("An answer is coming; Esc stops it.")
+        return self._flow is not None
+
+    @work(exclusive=True, group="choose")
+    async def action_model(self) -> None:
+        """Another provider, and one of its models; the whole conversation goes along."""
+        from vault_sessions.tui.screens.choosing import choose_model
+
+        if self._view is None:
+            return
+        chosen = await choose_model(self.app, self._view)
+        if chosen is not None:
+            provider, model = chosen
+            told = f"{provider} answers from now on" + (f", with {model}." if model else ".")
+            await self._use(lambda ws: ws.use_model(provider, model), told)
+
+    def action_search(self, words: str = "") -> None:
+        """Look for something, and go to where it stands. (The screen is there at once, for the
+        letters that come with the key.)"""
+        from vault_sessions.tui.screens.search import Asked, SearchScreen
+
+        asked = Asked(words) if words else self._asked
+
+        def found(done: Searched | None) -> None:
+            self._go_to_found(done)
+
+        self.app.push_screen(SearchScreen(asked, self.session_now), found)
+
+    @work(exclusive=True, group="choose")
+    async def _go_to_found(self, done: Searched | None) -> None:
+        if done is None or self._view is None:
+            return
+        self._asked, hit = done.asked, done.hit
+        if hit is None:
+            return
+        if hit.kind == "message" and hit.session_id is not None:
+            await self.switch(hit.session_id, hit.message_id)
+        else:
+            await self._remembered(hit.path, hit.line)
+
+    @work(exclusive=True, group="choose")
+    async def action_memory(self) -> None:
+        """What is remembered."""
+        await self._remembered()
+
+    async def _remembered(self, path: str | None = None, line: int | None = None) -> None:
+        from vault_sessions.tui.screens.memory import MemoryScreen
+
+        place = await self.app.push_screen_wait(MemoryScreen(path, line))
+        if place is not None and self._view is not None:
+            await self.switch(place.session_id, place.message_id)
+
+    async def action_help(self) -> None:
+        """All keys and commands."""
+        from vault_sessions.tui.cards.help import HelpScreen, Section
+        from vault_sessions.tui.screens.memory import MemoryScreen
+        from vault_sessions.tui.screens.search import SearchScreen
+        from vault_sessions.tui.screens.sessions import SessionsScreen
+
+        here = [*self.BINDINGS, *Prompt.BINDINGS, *self.app.BINDINGS]
+        sections = [
+            Section("The conversation", here),
+            Section("All conversations (Ctrl+L)", SessionsScreen.BINDINGS),
+            Section("Search (Ctrl+F)", SearchScreen.BINDINGS),
+            Section("Memory (Ctrl+K)", MemoryScreen.BINDINGS),
+        ]
+        await self.app.push_screen(HelpScreen(sections, commands=True))
+
+    @work(exclusive=True, group="choose")
+    async def action_skill(self) -> None:
+        """Choose a skill, or none."""
+        from vault_sessions.tui.screens.choosing import choose_skill
+
+        chosen = await choose_skill(self.app, self._view.skill if self._view else None)
+        if chosen is not None:
+            await self._use(lambda ws: ws.use_skill(chosen or None), f"Skill: {chosen or 'none'}")
+
+    # --- keys ---
+
+    def action_stop(self) -> None:
+        """Stop the answer that is coming; or leave what was to be said again."""
+        if self._flow is not None:
+            self._flow.stop.set()
+            self.refuse_tools()
+        elif self.query_one(Prompt).again is not None:
+            self.query_one(Prompt).leave_edit()
+            self.query_one(Conversation).unmark()
+            self.call_later(self.query_one(Conversation).show_newest)
+        else:
+            self._take_back()
+
+    def interrupt(self) -> None:
+        """Ctrl-C: stop the answer; a second one leaves."""
+        now = monotonic()
+        if now - self._interrupted_at < _TWICE_SECONDS:
+            self.app.action_leave()
+            return
+        self._interrupted_at = now
+        self.action_stop()
+        self.query_one(Status).note("Ctrl-C again leaves")
+
+    def leave(self) -> str | None:
+        """Stop what is going on; the session to come back to, as far as it is known."""
+        self.action_stop()
+        return self.back
+
+    def unsaid(self) -> str:
+        """What was typed, and is not said."""
+        texts = (*self.query_one(Waiting).texts, self.query_one(Prompt).whole)
+        return "\n\n".join(text for text in texts if text.strip())
+
+    @property
+    def back(self) -> str | None:
+        """The session to come back to: its name, else its id; None where nothing was stored."""
+        if self._begun is None or self._wanted.private:
+            return None
+        return (self._view.name if self._view is not None else None) or self._begun
+
+    @work(exclusive=True, group="talk")
+    async def action_new(self) -> None:
+        """A new conversation; the present one is ended."""
+        if self._flow is not None or self._view is None:
+            return
+        private = self._view.private
+        before = self._view.session_id
+
+        def begun(ws: Workspace) -> tuple[View, list[str]]:
+            conversation = ws.new_conversation(private=private)
+            return look(conversation), told.of_a_new_one(conversation)
+
+        view, lines = await self.app.talker.do(begun)
+        self._reason = "asked for"
+        await self._show(view, lines)
+        self._complete_ending(None if private else before)
+
+    def _complete_ending(self, session_id: str | None) -> None:
+        """Behind the conversation: a session that was followed by another one has its ending."""
+        if session_id is not None and self.app.behind is not None:
+            self.app.behind.end(session_id)
+
+    def action_copy(self, code: bool = False) -> None:
+        """The last answer to the clipboard, or its last block of code."""
+        answers = (
+            [m.text for m in self._view.messages if m.role == "assistant"] if self._view else []
+        )
+        text = answers[-1] if answers else ""
+        if code:
+            text = commands.last_code(text)
+        if text:
+            self.app.copy_to_clipboard(text)
+        self.query_one(Status).note("Copied." if text else "There is nothing to copy.")
+
+    async def action_earlier(self) -> None:
+        """A page up, and what came before the first one shown."""
+        conversation = self.query_one(Conversation)
+        if conversation.scroll_y > 0 or not await conversation.show_earlier():
+            conversation.scroll_page_up()
+
+    def action_later(self) -> None:
+        """A page down."""
+        self.query_one(Conversation).scroll_page_down()
+
+    async def action_newest(self) -> None:
+        """To the end of the conversation."""
+        await self.query_one(Conversation).show_newest()

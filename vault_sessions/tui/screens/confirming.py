@@ -1,0 +1,182 @@
+"""What of memory is to be confirmed while one chats: asked between two messages, never over typing.
+
+A card above the input shows it. It is given the keys when there is nothing in the input, or by F2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widgets import TextArea
+
+from vault_sessions.errors import VaultSessionsError
+from vault_sessions.model import Proposal
+from vault_sessions.tui.app import ChatApp
+from vault_sessions.tui.cards.correction import CorrectionCard, Question
+from vault_sessions.tui.widgets.conversation import Conversation
+from vault_sessions.tui.widgets.prompt import Prompt
+
+if TYPE_CHECKING:
+    from vault_sessions.model import Change
+    from vault_sessions.workspace import Workspace
+
+OFFERS = 5
+"""So many changes that wait for an answer are asked about at the start."""
+
+
+class Confirming(Screen[None]):
+    """A chat that has a card for such questions. They are answered here, in the threads where
+    they can be."""
+
+    app: ChatApp
+    BINDINGS = [Binding("f2", "answer", "Answer", priority=True)]
+
+    @property
+    def session_now(self) -> str | None:
+        """The open session."""
+        raise NotImplementedError
+
+    # --- where questions come from ---
+
+    @work(group="confirm")
+    async def ask_offers(self) -> None:
+        """Ask about what came up in the background, in earlier conversations."""
+        try:
+            offers = await self.app.reader.do(lambda ws: ws.offers())
+        except (VaultSessionsError, OSError) as error:
+            await self._say_so(f"Warning: {error}")
+            return
+        self._put(*(Question(offer, "offer") for offer in offers[:OFFERS]))
+        if len(offers) > OFFERS:
+            await self._say_so(f"{len(offers) - OFFERS} more will be asked about next time.")
+
+    @work(group="confirm")
+    async def look_for_correction(self, text: str) -> None:
+        """Ask about the correction in what was just said, if there is one."""
+        try:
+            proposal = await self.app.talker.do(lambda ws: ws.correction(text))
+        except (VaultSessionsError, OSError) as error:  # the answer was given all the same
+            await self._say_so(f"Warning: {error}")
+            return
+        if proposal is not None and proposal.session_id == self.session_now:
+            self._put(Question(proposal, "said"))
+
+    def confirm(self, proposal: Proposal, answer: Callable[[str | None], None]) -> None:
+        """Ask for a tool, which waits for the answer."""
+        self._put(Question(proposal, "tool", answer))
+        if self.app.screen is not self:
+            self.notify("The assistant asks something about memory: see the chat.")
+
+    def forget_questions(self) -> None:
+        """What was said in another conversation is not asked about any more."""
+        card = self.query_one(CorrectionCard)
+        card.drop(lambda q: q.origin == "said" and q.proposal.session_id != self.session_now)
+
+    def refuse_tools(self) -> None:
+        """The answer is stopped: nobody waits for these any more."""
+        self.query_one(CorrectionCard).drop(lambda q: q.origin == "tool")
+
+    # --- asking ---
+
+    def _put(self, *questions: Question) -> None:
+        if questions:
+            self.query_one(CorrectionCard).ask(*questions)
+            self._ask_when_quiet()
+
+    def _ask_when_quiet(self) -> None:
+        """Let the card have the keys, unless something is being typed."""
+        card, prompt = self.query_one(CorrectionCard), self.query_one(Prompt)
+        is_quiet = not prompt.text and self.focused in (None, prompt)
+        if card.asks is not None and is_quiet and not card.has_keys:
+            card.focus()
+        self.refresh_bindings()
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """The input is empty, perhaps."""
+        if not event.text_area.text:
+            self._ask_when_quiet()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """F2 is there while there is something to be answered."""
+        if action == "answer":
+            card = self.query_one(CorrectionCard)
+            return card.asks is not None and not card.has_keys
+        return super().check_action(action, parameters)
+
+    def action_answer(self) -> None:
+        """Give the card the keys."""
+        if self.query_one(CorrectionCard).asks is not None:
+            self.query_one(CorrectionCard).focus()
+
+    def type_on(self, text: str) -> None:
+        """Somebody types: it goes on in the input, and the question waits."""
+        prompt = self.query_one(Prompt)
+        self.set_focus(prompt)
+        prompt.insert(text)
+
+    def on_correction_card_empty(self, event: CorrectionCard.Empty) -> None:
+        """There is nothing to be answered any more."""
+        if event.had_keys or self.focused is None:
+            self.query_one(Prompt).focus()
+        self.refresh_bindings()
+
+    # --- answers ---
+
+    @work(group="confirm")
+    async def on_correction_card_answered(self, event: CorrectionCard.Answered) -> None:
+        """Do what the person wants."""
+        card, question, text = self.query_one(CorrectionCard), event.question, event.text
+        if question.answer is not None:
+            question.answer(text)
+        elif text is None:
+            card.done(question)
+            await self._declined(question)
+        else:
+            try:
+                change = await self.app.reader.do(lambda ws: _saved(ws, question, text))
+            except (VaultSessionsError, OSError) as error:
+                card.complain(str(error))
+                return
+            await self._say_so(_told(change))
+        card.done(question)
+        self._ask_when_quiet()
+
+    async def _declined(self, question: Question) -> None:
+        """No is remembered, wherever the question came from."""
+
+        def decline(ws: Workspace) -> None:
+            if question.origin == "offer":
+                ws.settle_offer(question.proposal)
+            else:
+                ws.decline(question.proposal)
+
+        hand = self.app.reader if question.origin == "offer" else self.app.talker
+        try:
+            await hand.do(decline)
+        except (VaultSessionsError, OSError) as error:
+            await self._say_so(f"Warning: {error}")
+
+    def on_correction_card_later(self, event: CorrectionCard.Later) -> None:
+        """A tool can't wait for another time."""
+        if event.question.answer is not None:
+            event.question.answer(None)
+
+    async def _say_so(self, text: str) -> None:
+        await self.query_one(Conversation).note(text)
+
+
+def _saved(ws: Workspace, question: Question, text: str) -> Change:
+    """Save it, in a hand's thread; what came up in the background is settled then."""
+    change = ws.save_correction(question.proposal, text)
+    if question.origin == "offer":
+        ws.settle_offer(question.proposal)
+    return change
+
+
+def _told(change: Change) -> str:
+    what = "taken out" if change.new is None else "added" if change.old is None else "changed"
+    return f"Saved: {change.file}, {what}. /memory, then u, takes it back."
