@@ -306,7 +306,7 @@ def test_what_was_accepted_stays_out_of_any_editor(
 def test_the_owner_is_asked(home: Home, server: OpenAIServer, reply: str) -> None:
     """Only the end is gone: it may be on purpose. A no stands, a yes puts it back."""
     use_server(home, server)
-    terminal = Terminal(home.command("chat", "-s", "trip"), home.environment, home.vault)
+    terminal = Terminal(home.command("chat", "--plain", "-s", "trip"), home.environment, home.vault)
     terminal.wait_for("> ")
     said: list[Said] = []
 

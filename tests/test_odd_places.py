@@ -142,7 +142,7 @@ def test_a_private_chat_sets_no_topic(home: Home) -> None:
         [
             "script",
             "-qec",
-            " ".join(home.command("chat", "-s", "vpc-design", "--private")),
+            " ".join(home.command("chat", "--plain", "-s", "vpc-design", "--private")),
             "/dev/null",
         ],
         cwd=home.vault,

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from home import Home, make_home, message, write_session
 from openai_server import OpenAIServer
-from tui import Ui, configure, run, use_server
+from tui import Ui, configure, lived_in, run, use_server
 
 from vault_sessions import Workspace
 from vault_sessions.background import Background
 from vault_sessions.tui import Wanted
 from vault_sessions.tui.app import ChatApp
+from vault_sessions.tui.screens.chat import ChatScreen
 
 NAME = "20260101-000000-aaaaaa"
 
@@ -88,6 +89,45 @@ def test_a_file_edited_meanwhile_is_shown_anew(home: Home) -> None:
         await ui.hides("changed on disk")
 
     run(home, script, Wanted(session="shed"))
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_shown_anew(home: Home) -> None:
+    """Several changes in a row are looked at once or twice, and what was found is shown."""
+    path = shed(home)
+
+    async def script(ui: Ui) -> None:
+        await ui.shows("A ladder.", 'Resumed "shed"')
+        screen = ui.app.screen
+        assert isinstance(screen, ChatScreen)
+        async with ui.busy(ui.app.talker):
+            path.write_bytes(path.read_bytes().replace(b"A ladder.", b"Two ladders."))
+            for _ in range(3):
+                screen.heard("changed", "shed")
+                await ui.pilot.pause()
+        await ui.shows("Two ladders.", "1 message changed on disk.")
+
+    run(home, script, Wanted(session="shed"))
+
+
+def test_what_changed_before_anybody_listened_is_shown(home: Home) -> None:
+    """Another program watched the vault, and saw to it."""
+    path = shed(home)
+
+    with lived_in(home, {}), Workspace.open(home.vault) as workspace:
+        watching = workspace.live()
+
+        async def script(ui: Ui) -> None:
+            await ui.shows("A ladder.", 'Resumed "shed"')
+            path.write_bytes(path.read_bytes().replace(b"A ladder.", b"Two ladders."))
+            workspace.sync()
+            watching.stop()
+            await ui.shows("Two ladders.", "1 message changed on disk.")
+
+        assert watching.take()
+        try:
+            run(home, script, Wanted(session="shed"))
+        finally:
+            watching.stop()
 
 
 def test_what_is_wrong_in_the_open_file_is_named(home: Home) -> None:

@@ -144,7 +144,7 @@ def test_up_and_down_go_through_the_lines_first(home: Home) -> None:
     run(home, script, TALK, size=(80, 24))
 
 
-def test_it_grows_with_its_text_up_to_a_third_of_the_screen(home: Home) -> None:
+def test_it_grows_with_its_text_up_to_two_fifths_of_the_screen(home: Home) -> None:
     """The conversation keeps the rest."""
 
     async def script(ui: Ui) -> None:
@@ -153,7 +153,9 @@ def test_it_grows_with_its_text_up_to_a_third_of_the_screen(home: Home) -> None:
         await ui.paste("a\nb\nc")
         await ui.until(lambda: prompt.size.height == 3)
         await ui.paste("\n".join("lines of it"))
-        await ui.until(lambda: prompt.outer_size.height == 7)
+        await ui.until(lambda: prompt.outer_size.height == 9)
+        await ui.type("\n")
+        assert prompt.outer_size.height == 9
 
     run(home, script, TALK, size=(80, 24))
 

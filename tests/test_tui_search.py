@@ -17,6 +17,7 @@ from vault_sessions.tui.talk import Wanted
 from vault_sessions.tui.widgets.conversation import Conversation
 from vault_sessions.tui.widgets.message import Said
 from vault_sessions.tui.widgets.passage import PassagePage
+from vault_sessions.tui.widgets.rows import Rows
 
 DESIGN = Wanted(session="vpc-design")
 
@@ -248,6 +249,27 @@ def test_a_fact_is_shown_where_it_stands_in_memory(tmp_path: Path) -> None:
     run(make_home(tmp_path, sample=True), script, DESIGN, size=(80, 24))
 
 
+def test_one_goes_on_while_more_is_looked_for(tmp_path: Path) -> None:
+    """What comes is put behind what is there, and one stays where one is."""
+    home = make_home(tmp_path)
+    write_many(home, 3, each=100)
+
+    async def script(ui: Ui) -> None:
+        await search(ui, "apple")
+        await ui.shows(" 100+ found")
+        rows = ui.app.screen.query_one(Rows)
+        async with ui.busy(ui.app.reader):
+            await ui.press(*["pagedown"] * 10)
+            assert rows.at == 99
+        await ui.shows(" 200+ found")
+        assert rows.at == 99
+        await ui.press("down")
+        assert rows.at == 100
+        await ui.press("escape", "ctrl+q")
+
+    run(home, script, Wanted(session="s000"))
+
+
 def test_there_is_no_end_of_what_is_found(tmp_path: Path) -> None:
     """More comes as one goes down."""
     home = make_home(tmp_path)
@@ -262,6 +284,8 @@ def test_there_is_no_end_of_what_is_found(tmp_path: Path) -> None:
         for _ in range(30):
             await ui.press("pagedown")
         await ui.shows(" 300 found")
+        for _ in range(30):
+            await ui.press("pagedown")
         assert "s000" in marked(ui)
         await ui.press("escape", "ctrl+q")
 

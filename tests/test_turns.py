@@ -428,7 +428,7 @@ def test_after_four_failures_it_is_told(place: Place, waits: list[float]) -> Non
         (lambda server: server.refuse_context(), ["too long for test-model"]),
         (lambda server: server.fail(429, "x", code="insufficient_quota"), ["quota"]),
     ],
-    ids=str,
+    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_failures_that_trying_again_does_not_help(
     place: Place,

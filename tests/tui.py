@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.screen import Screen
+from watchdog.utils import BaseThread
 
 from vault_sessions import Workspace
 from vault_sessions.tui.app import ChatApp
+from vault_sessions.tui.hands import Hand
 from vault_sessions.tui.screens.chat import ChatScreen
 from vault_sessions.tui.talk import Wanted
 
@@ -101,6 +104,23 @@ class Ui:
             lambda: not any(text in self.text for text in texts), f"the end of {texts}"
         )
 
+    @asynccontextmanager
+    async def busy(self, hand: Hand) -> AsyncIterator[None]:
+        """As long as this lasts the hand does nothing else."""
+        begun, rest = threading.Event(), threading.Event()
+
+        def work(workspace: Workspace) -> None:
+            begun.set()
+            rest.wait()
+
+        done = asyncio.ensure_future(hand.do(work))
+        try:
+            await self.until(begun.is_set)
+            yield
+        finally:
+            rest.set()
+        await done
+
     def picture(self, path: str | Path) -> None:
         """Save the screen as SVG, to be looked at."""
         self.app.save_screenshot(os.fspath(path))
@@ -127,6 +147,25 @@ def lived_in(home: Home, variables: Mapping[str, str]) -> Iterator[None]:
             patch.setenv(name, value)
         patch.chdir(home.vault)
         yield
+
+
+@contextmanager
+def no_thread_left() -> Iterator[None]:
+    """What works for the screen comes to its end with it, however that ends."""
+    before = set(threading.enumerate())
+    try:
+        yield
+    finally:
+        ours = [t for t in set(threading.enumerate()) - before if _is_ours(t)]
+        for thread in ours:
+            thread.join(PATIENCE)
+        left = [thread.name for thread in ours if thread.is_alive()]
+        assert left == [], f"left behind: {left}"
+
+
+def _is_ours(thread: threading.Thread) -> bool:
+    """A thread of the program, or one that listens for it."""
+    return thread.name.startswith("vault-sessions") or isinstance(thread, BaseThread)
 
 
 def run(
@@ -156,12 +195,14 @@ def run(
             if not app._leaving:
                 app.action_leave()
 
-    with lived_in(home, variables):
+    with lived_in(home, variables), no_thread_left():
         app = ChatApp(open_workspace, first or chat, theme)
         try:
             asyncio.run(used(app))
         finally:
             app.close_hands()
+            if app.behind is not None:  # a script may have brought it
+                app.behind.finish()
     return app.return_value
 
 

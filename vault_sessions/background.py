@@ -87,10 +87,11 @@ class Background:
     def _do(self, job: _Job) -> None:
         self._jobs.put(job)
         if self._thread is None:
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._run, name="vault-sessions background", daemon=True
             )
-            self._thread.start()
+            thread.start()
+            self._thread = thread  # not before: a kill may come in the middle of its start
 
     def _run(self) -> None:
         self._hurry.wait(self._delay)

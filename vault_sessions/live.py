@@ -102,10 +102,11 @@ class Live:
     def start(self, delay: float = 0.0) -> None:
         """Watch in the background from now on, or once nobody else does. ``delay``: seconds in
         which nothing is done yet, so that the program's own start goes first."""
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(delay,), name="vault-sessions live", daemon=True
         )
-        self._thread.start()
+        thread.start()
+        self._thread = thread  # not before: a kill may come in the middle of its start
 
     def stop(self) -> None:
         """Watch no more; harmless when done twice."""

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from textual.app import App, SuspendNotSupported
@@ -136,6 +137,7 @@ class ChatApp(App[str | None]):
         self._waiting: set[SimpleQueue[Any]] = set()
         self._leaving = False
         self._live: Live | None = None
+        self._live_lock = Lock()
         self.deleted: list[str] = []
         """The sessions that were deleted here, the latest last: they can be brought back."""
         self.talker = Hand(self._opened)
@@ -222,9 +224,10 @@ class ChatApp(App[str | None]):
 
     def watch_vault(self, workspace: Workspace) -> None:
         """Hear of changes from now on; called by a hand."""
-        if self._live is None and not self._leaving:
-            self._live = workspace.live(say=self._say, heard=self._hear)
-            self._live.start()
+        with self._live_lock:  # who leaves meanwhile stops what was started
+            if self._live is None and not self._leaving:
+                self._live = workspace.live(say=self._say, heard=self._hear)
+                self._live.start()
 
     def on_heard(self, event: Heard) -> None:
         """The screens hear of it; one that is not there yet reads what is new anyway."""
@@ -295,7 +298,8 @@ class ChatApp(App[str | None]):
 
     def close_hands(self) -> None:
         """Let what is being written come to its end."""
-        self._leaving = True
+        with self._live_lock:
+            self._leaving = True
         for answer in list(self._waiting):
             answer.put(None)
         if self._live is not None:

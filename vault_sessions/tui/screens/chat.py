@@ -19,6 +19,7 @@ from vault_sessions.tui import commands, told
 from vault_sessions.tui.app import ChatApp
 from vault_sessions.tui.cards.correction import CorrectionCard
 from vault_sessions.tui.cards.new_session import NewSession
+from vault_sessions.tui.newest import Newest
 from vault_sessions.tui.screens.confirming import Confirming
 from vault_sessions.tui.talk import Flow, View, Wanted, look, renewed, resumed, turn
 from vault_sessions.tui.widgets.banner import Banner
@@ -97,6 +98,7 @@ class ChatScreen(Confirming):
         self._moves = 0
         self._pace = Lock()
         self._asked: Asked | None = None
+        self._newest_look = Newest()
         self._look_later = False
         self._begun: str | None = None
         self._interrupted_at = 0.0
@@ -233,31 +235,41 @@ class ChatScreen(Confirming):
 
     def heard(self, kind: str, text: str) -> None:
         """Something changed in the vault; perhaps what is shown here."""
-        if kind in ("changed", "gone") and self._view is not None and not self._view.private:
-            if self._flow is None:
-                self._look_again()
-            else:
-                self._look_later = True
+        # ready: what changed before anybody listened was not told
+        is_news = kind in ("changed", "gone", "ready")
+        if is_news and self._view is not None and not self._view.private:
+            self._look_again()
 
     def note_in_passing(self, text: str) -> None:
         """Something to know, which goes by itself."""
         self.query_one(Status).note(text)
 
-    @work(exclusive=True, group="look")
+    @work(group="look")
     async def _look_again(self) -> None:
-        def refreshed(ws: Workspace) -> View | None:
-            return look(ws.conversation) if ws.refresh() and ws.conversation else None
+        await self._newest_look.do(self._refresh)
 
-        view = await self.app.talker.do(refreshed)
-        if view is not None and self._flow is None:
-            self._view = view
-            self.query_one(Header).show(view)
-            conversation = self.query_one(Conversation)
-            await conversation.show(view.messages, view.forks, keep_place=True)
-            self._count_branches(view)
-            if view.told:
-                self.query_one(Banner).edited("\n".join(view.told))
+    async def _refresh(self) -> None:
+        """Show what is on disk, if it is something else; after an answer, if one is on its way.
+
+        What the hand has found is shown in any case: it is found once.
+        """
+        async with self._pace:
+            if self._flow is not None:
+                self._look_later = True
+                return
+            view = await self.app.talker.do(_refreshed)
+            if view is not None:
+                await self._show_changed(view)
         self._look_for_problems()
+
+    async def _show_changed(self, view: View) -> None:
+        """Show the conversation as others have changed it."""
+        self._view = view
+        self.query_one(Header).show(view)
+        await self.query_one(Conversation).show(view.messages, view.forks, keep_place=True)
+        self._count_branches(view)
+        if view.told:
+            self.query_one(Banner).edited("\n".join(view.told))
 
     @work(exclusive=True, group="problems")
     async def _look_for_problems(self) -> None:
@@ -860,3 +872,8 @@ class ChatScreen(Confirming):
     async def action_newest(self) -> None:
         """To the end of the conversation."""
         await self.query_one(Conversation).show_newest()
+
+
+def _refreshed(ws: Workspace) -> View | None:
+    """The open conversation, if it is another one on disk by now; in the talker's thread."""
+    return look(ws.conversation) if ws.refresh() and ws.conversation else None

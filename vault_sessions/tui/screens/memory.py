@@ -115,7 +115,8 @@ class MemoryScreen(Screen[Place | None]):
         except (VaultSessionsError, OSError) as error:
             self._complain(error)
             return
-        path = self._wanted[0] if self._wanted else self._shown.path if self._shown else ""
+        marked: Page | None = self.query_one(Rows).marked  # perhaps it is not shown yet
+        path = self._wanted[0] if self._wanted else marked.path if marked else ""
         at = next((i for i, page in enumerate(self._pages) if page.path == path), None)
         if at is None and self._wanted is not None:  # a note of the owner's own
             self._pages.append(Page(_summary_title(self._wanted[0]), self._wanted[0]))

@@ -95,6 +95,7 @@ class SearchScreen(Screen[Searched | None]):
         self._hits: list[Hit] = []
         self._words: tuple[str, ...] = ()
         self._limit = _STEP
+        self._shown: Asked | None = None
         self._newest = Newest()
         self._early = ""
 
@@ -161,9 +162,12 @@ class SearchScreen(Screen[Searched | None]):
             self._show(asked, hits, at)
 
     def _show(self, asked: Asked, hits: list[Hit], at: int) -> None:
-        self._hits = hits
+        rows = self.query_one(Rows)
+        # of the same there is only more now: one may have gone on meanwhile
+        place = rows.at if asked == self._shown else at
+        self._hits, self._shown = hits, asked
         self._words = words_of(asked.words)
-        self.query_one(Rows).fill(hits, at)
+        rows.fill(hits, place)
         about = self.query_one("#about", Static)
         about.set_class(False, "fault")
         about.update(self._about(asked))
@@ -220,7 +224,7 @@ class SearchScreen(Screen[Searched | None]):
         rows.move(by)
         if self._is_cut and rows.at >= len(self._hits) - _MARGIN:
             self._limit *= 2
-            self._look(at=rows.at)
+            self._look()
 
     def action_page(self, by: int) -> None:
         """A page up or down."""
