@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import signal
-import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
+from faults import killed_at
 from home import SAMPLE, Home, make_home, message, write_session
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -1107,30 +1106,6 @@ def test_why_of_the_sample_s_facts(tmp_path: Path) -> None:
 
 
 # --- kill -9 -------------------------------------------------------------------------------------
-
-_SYSCALLS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.chmod", "os.link")
-
-
-def killed_at(number: int, work: Any) -> bool:
-    """Do this in a process of its own, which is killed before its n-th step on files; False: it
-    came to its end first."""
-    child = os.fork()
-    if child == 0:
-        left = [number]
-
-        def count(event: str, _: Any) -> None:
-            if event in _SYSCALLS:
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        try:
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
 
 
 def learn_all(memory: Memory) -> None:

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
+from faults import killed_at
 from home import Home, make_home, message, write_session
 from openai_server import OpenAIServer, Reply, ToolCall, Usage
 
@@ -1059,30 +1059,6 @@ def test_a_killed_program_leaves_a_session_that_goes_on(place: Place) -> None:
     messages = place.server.requests[-1].body["messages"]
     assert valid(messages)
     assert "not completed" in messages[-2]["content"]
-
-
-_STEPS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.chmod", "os.link")
-
-
-def killed_at(number: int, work: Callable[[], Any]) -> bool:
-    """Do this in a process of its own, which is killed before its n-th step on files; False: it
-    came to its end first."""
-    child = os.fork()
-    if child == 0:
-        left = [number]
-
-        def count(event: str, _: Any) -> None:
-            if event in _STEPS:
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.fault

@@ -22,15 +22,13 @@ def resumed_line(workspace: Workspace, decision: Decision) -> str | None:
     """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``; None for a new one."""
     from vault_sessions.cli.door import now
     from vault_sessions.formats.times import parse_time
-    from vault_sessions.rules.resume import ago
+    from vault_sessions.rules import resume
 
     if decision.session_id is None:
         return None
     session = workspace.find(decision.session_id)
-    at = parse_time(session.updated_at)
-    active = f" (last active {ago(now() - at)})" if at else ""
-    label = safe_line(session.topic or session.name or session.id)
-    return f'Resumed "{label}"{active} · /new starts afresh'
+    label = safe_line(session.topic or session.label)
+    return resume.resumed_line(label, parse_time(session.updated_at), now())
 
 
 def tell_notices(door: Door, conversation: Conversation) -> None:

@@ -167,3 +167,9 @@ def span(length: timedelta) -> str:
             count = seconds // size
             return f"{count} {unit}{'s' if count > 1 else ''}"
     return f"{max(seconds, 0)} second{'s' if seconds != 1 else ''}"
+
+
+def resumed_line(label: str, last_activity: datetime | None, now: datetime) -> str:
+    """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``."""
+    active = f" (last active {ago(now - last_activity)})" if last_activity else ""
+    return f'Resumed "{label}"{active} · /new starts afresh'

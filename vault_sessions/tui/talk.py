@@ -102,14 +102,13 @@ def _tokens(message: Message) -> int:
 
 def resumed(workspace: Workspace, decision: Decision, now: datetime) -> str | None:
     """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``; None for a new one."""
-    from vault_sessions.rules.resume import ago
+    from vault_sessions.rules import resume
 
     if decision.session_id is None:
         return None
     session = workspace.find(decision.session_id)
-    at = parse_time(session.updated_at)
-    active = f" (last active {ago(now - at)})" if at else ""
-    return f'Resumed "{session.topic or session.label}"{active} · /new starts afresh'
+    label = session.topic or session.label
+    return resume.resumed_line(label, parse_time(session.updated_at), now)
 
 
 def renewed(workspace: Workspace) -> tuple[View, str] | None:
