@@ -68,14 +68,14 @@ class Ui:
         return found[0]
 
     async def press(self, *keys: str) -> None:
-        """Press keys by their names (``enter``, ``ctrl+l``, ``a``), one after another, each when
-        what the one before it did at once is done."""
+        """Press keys by their names (``enter``, ``ctrl+l``, ``a``), in one burst, and wait until
+        what they do at once is done."""
         for key in keys:
             self.app.post_message(_key(key))
-            taken = asyncio.Event()
-            self.app.call_later(taken.set)
-            await taken.wait()
-            await self.pilot.pause(0)
+        arrived = asyncio.Event()
+        self.app.call_later(arrived.set)
+        await arrived.wait()
+        await self.until(lambda: self.app.typed.is_at_rest, f"the end of {keys}")
 
     async def type(self, text: str) -> None:
         """Type a text, letter by letter."""

@@ -14,8 +14,10 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from textual import events
 from textual.app import App, SuspendNotSupported
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
@@ -26,6 +28,8 @@ from vault_sessions.live import Live
 from vault_sessions.model import Proposal
 from vault_sessions.tui.cards.ask import AskScreen
 from vault_sessions.tui.hands import Hand
+from vault_sessions.tui.in_order import InOrder
+from vault_sessions.tui.themes import SIGNS_DARK, SIGNS_LIGHT, THEMES, theme_for
 from vault_sessions.workspace import Workspace
 
 T = TypeVar("T")
@@ -121,7 +125,9 @@ class ChatApp(App[str | None]):
         theme: str = "auto",
         behind: Background | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(ansi_color="NO_COLOR" in os.environ or None)
+        for one in THEMES:
+            self.register_theme(one)
         self.behind = behind
         """Does what is due without being asked: topics, compactions, endings; None: nothing does.
         It is finished by who made it."""
@@ -146,14 +152,27 @@ class ChatApp(App[str | None]):
         """Lists, searches and previews, whatever the other one does."""
         self.asker = Hand(self._opened)
         """Asks servers what they offer; it may wait long for one."""
+        self.typed = InOrder(super().on_event, self._typed_at)
 
     def on_mount(self) -> None:
         """Show the first screen; what it holds comes when it has been read."""
-        self.theme = _theme(self._wanted_theme, dict(os.environ))
+        self.ansi_theme_dark, self.ansi_theme_light = SIGNS_DARK, SIGNS_LIGHT
+        colours = None if self.no_color else self.console.color_system
+        self.theme = theme_for(self._wanted_theme, os.environ, colours).name
         self._leave_in_order()
         if self.behind is not None:
             self.set_interval(_LISTENING_SECONDS, self._listen)
         self.push_screen(self._first())
+
+    async def on_event(self, event: events.Event) -> None:
+        """What is typed and pasted waits for its turn."""
+        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+            await super().on_event(event)
+        elif self.typed.add(event):
+            self.run_worker(self.typed.take_all(), group="typed")
+
+    def _typed_at(self) -> DOMNode:
+        return self.focused or self.screen
 
     def _leave_in_order(self) -> None:
         """A closed window or a kill ends the program as Ctrl+Q does: what had arrived is kept."""
@@ -315,11 +334,3 @@ def _fault(error: BaseException | None) -> str:
     ours = [frame for frame in frames if "vault_sessions" in frame.filename]
     where = f", {os.path.basename(ours[-1].filename)}:{ours[-1].lineno}" if ours else ""
     return f"{type(error).__name__}: {safe_line(str(error))[:200]}{where}"
-
-
-def _theme(wanted: str, environment: dict[str, str]) -> str:
-    """A theme's name: light or dark as asked for, else as the terminal says, else dark."""
-    if wanted == "auto":
-        background = environment.get("COLORFGBG", "").rpartition(";")[2]
-        wanted = "light" if background in ("7", "15") else "dark"
-    return {"light": "textual-light", "dark": "textual-dark"}.get(wanted, wanted)

@@ -222,7 +222,7 @@ class ChatScreen(Confirming):
         self.query_one(Prompt).leave_edit()
         await conversation.show(view.messages, view.forks)
         self.query_one(Prompt).remember([m.text for m in view.messages if m.role == "user"])
-        self._count_branches(view)
+        self.refresh_bindings()
         for text in (*view.told, *lines):
             await conversation.note(text)
         self.query_one(Banner).edited("")
@@ -267,7 +267,7 @@ class ChatScreen(Confirming):
         self._view = view
         self.query_one(Header).show(view)
         await self.query_one(Conversation).show(view.messages, view.forks, keep_place=True)
-        self._count_branches(view)
+        self.refresh_bindings()
         if view.told:
             self.query_one(Banner).edited("\n".join(view.told))
 
@@ -346,7 +346,7 @@ class ChatScreen(Confirming):
         self._view = view
         self.query_one(Header).show(view)
         await conversation.written(view.messages, view.forks)
-        self._count_branches(view)
+        self.refresh_bindings()
         for line in view.told:
             await conversation.note(line)
         if done.status == "cancelled":
@@ -449,16 +449,9 @@ class ChatScreen(Confirming):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Between branches one moves where there are some."""
         if action == "branch":
-            return self._view is not None and len(self._view.tips) > 1
+            branched = self._view is not None and len(self._view.tips) > 1
+            return branched and self.query_one(Prompt).is_blank
         return super().check_action(action, parameters)
-
-    def _count_branches(self, view: View) -> None:
-        self.query_one(Prompt).branches = len(view.tips)
-        self.refresh_bindings()
-
-    def on_prompt_branch(self, event: Prompt.Branch) -> None:
-        """``<`` or ``>`` in an empty input."""
-        self.action_branch(event.by)
 
     def action_edit(self) -> None:
         """Say your last message again, in other words, on a branch of its own; then the one

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from rich.text import Text
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
@@ -97,7 +97,6 @@ class SearchScreen(Screen[Searched | None]):
         self._limit = _STEP
         self._shown: Asked | None = None
         self._newest = Newest()
-        self._early = ""
 
     def compose(self) -> ComposeResult:
         """Where one types, what is looked for where, what was found, the whole of the marked."""
@@ -116,8 +115,6 @@ class SearchScreen(Screen[Searched | None]):
         line = self.query_one(Input)
         line.focus()
         line.action_select_all()
-        if self._early:
-            line.value = self._early
         self.query_one(Rows).can_focus = False
         self._look(at=self._asked.at)
 
@@ -125,11 +122,6 @@ class SearchScreen(Screen[Searched | None]):
         """On a wide screen the whole passage is beside the list."""
         self.query_one("#passage").set_class(self.size.width < _WIDE, "hidden")
         self._show_passage()
-
-    def on_key(self, event: events.Key) -> None:
-        """What is typed before there is a line to type in is not lost."""
-        if self.focused is None and event.is_printable:
-            self._early += event.character or ""
 
     # --- finding ---
 

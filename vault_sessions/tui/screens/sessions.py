@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,6 +74,8 @@ class SessionsScreen(Screen[Choice | None]):
 
     def __init__(self, now: str | None) -> None:
         super().__init__()
+        self.filled = asyncio.Event()
+        """The first of them are there; keys are taken from then on."""
         self._now = now
         self._sessions: list[Session] = []
         self._hits: list[Hit] = []
@@ -132,6 +135,7 @@ class SessionsScreen(Screen[Choice | None]):
             self._sessions = await self.app.reader.do(lambda ws: ws.list())
         except (VaultSessionsError, OSError) as error:
             self._say(f"Error: {error}")
+            self.filled.set()
             return
         if self._change_to is not None:  # the row that is being changed stays in its place
             self._is_stale = True
@@ -165,6 +169,7 @@ class SessionsScreen(Screen[Choice | None]):
         self._say(f"{count:,}{many}{' found' if typed else ''}{about}")
         self._draw_heads()
         self.refresh_bindings()
+        self.filled.set()
 
     def _say(self, text: str) -> None:
         self.query_one("#title", Static).update(Text(f" Sessions · {safe(text)}", style="bold"))

@@ -49,27 +49,20 @@ class _Lines(Document):
 class Prompt(TextArea):
     """The input. It grows with its text, up to two fifths of the screen."""
 
+    # before the text area has them: it would type them
     BINDINGS = [
-        Binding("enter", "submit", "Send", show=False),
-        Binding("ctrl+j,shift+enter", "new_line", "A new line", show=False),
+        Binding("enter", "submit", "Send", show=False, priority=True),
+        Binding("ctrl+j,shift+enter", "new_line", "A new line", show=False, priority=True),
         Binding(
             "up",
             "back",
             "Said before",
             show=False,
+            priority=True,
             tooltip="what was said before; in an empty input: edit your last message",
         ),
-        Binding("down", "forth", "Said after", show=False),
-        # what a widget takes for typing, no binding of its screen gets
-        Binding(
-            "less_than_sign",
-            "branch_before",
-            "Branches",
-            key_display="< >",
-            tooltip="in an empty input: the other branches",
-        ),
-        Binding("greater_than_sign", "branch_after", show=False),
-        Binding("tab", "complete", "Complete a command", show=False),
+        Binding("down", "forth", "Said after", show=False, priority=True),
+        Binding("tab", "complete", "Complete a command", show=False, priority=True),
     ]
 
     class Submitted(Message):
@@ -102,8 +95,6 @@ class Prompt(TextArea):
         self._submitted = ""
         self.again: str | None = None
         """The message (its id) that the text says again."""
-        self.branches = 1
-        """How many the conversation has."""
         self._as_it_was = ""
         self._put_aside = ""
         self._folded: dict[str, str] = {}
@@ -146,17 +137,6 @@ class Prompt(TextArea):
             self.move_cursor(result.end_location)
 
     # --- keys ---
-
-    async def _on_key(self, event: events.Key) -> None:
-        """Do at once what a key is for: as a binding it would be done before or after the letters
-        that were typed around it."""
-        for binding in self.BINDINGS:
-            if not isinstance(binding, Binding) or event.key not in binding.key.split(","):
-                continue
-            if self.check_action(binding.action, ()):
-                event.stop()
-                event.prevent_default()
-                getattr(self, f"action_{binding.action}")()
 
     def action_submit(self) -> None:
         """Send what is there; a command that is being chosen, once it is whole."""
@@ -257,6 +237,17 @@ class Prompt(TextArea):
         self.load_text(self._fold(text))
         self.move_cursor(self.document.end)
 
+    @property
+    def is_blank(self) -> bool:
+        """Is nothing typed, and nothing to be said again?"""
+        return not self.text and self.again is None
+
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        """(Textual's.) As long as nothing is typed the screen may have a use for these."""
+        if key in ("less_than_sign", "greater_than_sign") and self.is_blank:
+            return False
+        return super().check_consume_key(key, character)
+
     # --- a message that is said again ---
 
     @property
@@ -282,29 +273,6 @@ class Prompt(TextArea):
         self.border_title = ""
         self.put(self._put_aside + typed)
         self._put_aside = ""
-
-    # --- branches ---
-
-    class Branch(Message):
-        """The branch before (-1) or after this one is wanted."""
-
-        def __init__(self, by: int) -> None:
-            super().__init__()
-            self.by = by
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Between branches one moves where there are some; else these keys are typed."""
-        if action in ("branch_before", "branch_after"):
-            return self.branches > 1 and not self.text and self.again is None
-        return True
-
-    def action_branch_before(self) -> None:
-        """Go to the branch before this one."""
-        self.post_message(self.Branch(-1))
-
-    def action_branch_after(self) -> None:
-        """Go to the branch after this one."""
-        self.post_message(self.Branch(1))
 
     def recall(self) -> None:
         """What was typed last."""

@@ -1,0 +1,81 @@
+"""What is typed is taken one key after another, each when all that the one before it did is done.
+
+Textual gives a key that a screen has first call on (Enter, Esc) to it at once, while the letters
+before it still wait in the queue of the line they are typed in; and letters that come before a new
+screen has its line go nowhere. Over a slow connection, or from a program, keys come in bursts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+from textual.dom import DOMNode
+from textual.events import Event
+
+_PATIENCE = 2.0
+"""Seconds after which a key is taken whatever still goes on: nothing may keep it away for ever."""
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """A screen where a key means nothing before this is set: it is still being filled."""
+
+    filled: asyncio.Event
+
+
+class InOrder:
+    """``take`` does what a key does at once; ``here`` is where it goes to."""
+
+    def __init__(
+        self, take: Callable[[Event], Awaitable[None]], here: Callable[[], DOMNode]
+    ) -> None:
+        self._take = take
+        self._here = here
+        self._typed: deque[tuple[Event, float]] = deque()
+        self._is_taking = False
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Is all done that was typed?"""
+        return not self._is_taking
+
+    def add(self, event: Event) -> bool:
+        """One more was typed; True: ``take_all`` is to be run for it."""
+        self._typed.append((event, asyncio.get_running_loop().time() + _PATIENCE))
+        is_first, self._is_taking = not self._is_taking, True
+        return is_first
+
+    async def take_all(self) -> None:
+        """Take what was typed, and what is meanwhile."""
+        try:
+            while self._typed:
+                event, until = self._typed.popleft()
+                with suppress(TimeoutError):
+                    await _ready(self._here(), until)
+                place = self._here()  # another one, where the screen has just come
+                await self._take(event)
+                with suppress(TimeoutError):
+                    await _done(place, until)
+        finally:
+            self._is_taking = False
+
+
+async def _ready(place: DOMNode, until: float) -> None:
+    """Wait until keys mean something here."""
+    await _done(place, until)
+    if isinstance(place.screen, Filling):
+        async with asyncio.timeout_at(until):
+            await place.screen.filled.wait()
+
+
+async def _done(place: DOMNode, until: float) -> None:
+    """Wait until this place, and then each that it is in, has done what it was given."""
+    async with asyncio.timeout_at(until):
+        for node in place.ancestors_with_self:
+            done = asyncio.Event()
+            if node.is_running and node.call_later(done.set):
+                await done.wait()
