@@ -570,6 +570,43 @@ def test_the_next_one_takes_over(home: Home) -> None:
         assert state_of(home).watcher() is None
 
 
+@pytest.mark.usefixtures("variables")
+def test_who_waits_for_its_turn_hears_of_changes_all_the_same(home: Home) -> None:
+    """Which session it is only the one that watches knows."""
+    news: Queue[tuple[str, str]] = Queue()
+    with Workspace.open(home.vault) as ws:
+        first, second = ws.live(), ws.live(heard=lambda kind, text: news.put((kind, text)))
+        first.start()
+        try:
+            asked(home)
+            second.start()
+            assert news.get(timeout=PATIENCE) == ("ready", "")
+            write_session(home, "s000", message("mulberry"))
+            assert news.get(timeout=PATIENCE) == ("changed", "")
+            assert in_mirror(home, "mulberry")
+        finally:
+            first.stop()
+            second.stop()
+
+
+@pytest.mark.usefixtures("variables")
+def test_what_another_has_mirrored_is_told_too(home: Home) -> None:
+    """Also where a folder came at the same time, and so all files are looked at."""
+    news: Queue[tuple[str, str]] = Queue()
+    with Workspace.open(home.vault) as ws:
+        live = ws.live(heard=lambda kind, text: news.put((kind, text)))
+        live.start()
+        try:
+            while news.get(timeout=PATIENCE) != ("ready", ""):
+                pass
+            (home.sessions / "folder").mkdir()
+            write_session(home, "s000", message("mulberry"))
+            ws.sync()
+            assert news.get(timeout=PATIENCE) == ("changed", "s000")
+        finally:
+            live.stop()
+
+
 def test_a_conversation_watches_too(home: Home) -> None:
     ours, terminal = pty.openpty()
     process = subprocess.Popen(

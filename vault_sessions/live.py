@@ -47,7 +47,9 @@ class Live:
     """The observer of one vault, in a thread of its own.
 
     ``heard(kind, text)`` is called in that thread: ``changed``, ``gone`` (a session's name or id),
-    ``memory`` (a path), and ``ready`` once the mirror is fresh. ``say`` gets notices for a person.
+    ``memory`` (a path), and ``ready`` once the mirror is fresh. As long as another process watches
+    nobody knows which: ``changed`` and ``memory`` come with an empty text. ``say`` gets notices for
+    a person.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Live:
         self._watch = Watch(COOKIE)
         self._said: set[str] = set()
         self._ready = False
+        self._others: tuple[str | None, int] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -134,10 +137,24 @@ class Live:
                 if self.take():
                     self._follow()
                     return
+                self._hear_of_others()
             except Exception as error:  # noqa: BLE001  # nothing may end this but the program's end
                 self._say_once(f"Warning: the vault can't be watched just now ({error}).")
                 pause = min(pause * 2, LONGEST_RETRY)
             self._stopping.wait(pause)
+        self._keeper.close()
+
+    def _hear_of_others(self) -> None:
+        """Whoever watches mirrors what changes: another version of the mirror is news."""
+        if self._heard is None:
+            return
+        version = (self._keeper.generation(), self._keeper.ask(lambda mirror: mirror.version()))
+        if self._others is None:
+            self._heard("ready", "")
+        elif version != self._others:
+            self._heard("changed", "")
+            self._heard("memory", "")
+        self._others = version
 
     def _follow(self) -> None:
         """Watch until it is time to stop. What else a running program does now and then (ending
@@ -236,8 +253,9 @@ class Live:
 
     # --- looking ---
 
-    def _look(self) -> None:
-        """Make the mirror what all files say now."""
+    def _look(self, fresh: Iterable[str] = ()) -> None:
+        """Make the mirror what all files say now. ``fresh``: what we heard of, which another may
+        have mirrored already."""
         started = time.monotonic()
         asked = vaults.cookies(self._vault)
         before = self._keeper_generation()
@@ -263,7 +281,7 @@ class Live:
         if self._generation != before and before is not None:
             self._current = False
             self._due = now  # it was made anew meanwhile, from older files perhaps
-        self._report(changes)
+        self._report(_with(changes, self._parts(fresh)))
         self._tell()
         self._answer(asked)
         self._sweep(now)
@@ -308,8 +326,7 @@ class Live:
                 self._again.pop(known, None)
         if batch.look:
             self._heard_of_folders()
-            self._seen.update({p: s for p in paths if (s := self._stamp(p)) is not None})
-            self._look()
+            self._look(self._fresh(sorted(paths)))
         elif paths:
             self._mirror(sorted(paths))
         if self._generation != self._keeper_generation():
@@ -338,15 +355,12 @@ class Live:
         """Mirror these; what others have mirrored already is only reported."""
         now = time.monotonic()
         known = {path: self._known(path) for path in paths}
-        stamps = {path: self._stamp(path) for path in paths}
-        todo, fresh = [], []
+        fresh = self._fresh(paths)
+        todo = []
         for path in paths:
-            state, stamp = known[path], stamps[path]
+            state, stamp = known[path], self._stamp(path)
             if stamp is not None:
                 self._missing.pop(path, None)
-                if self._seen.get(path) != stamp:
-                    fresh.append(path)
-                    self._seen[path] = stamp
             known_stamp = state.stamp if state is not None else None
             if known_stamp != stamp or (state is not None and state.unsure):
                 todo.append(path)
@@ -359,10 +373,20 @@ class Live:
                 self._missing.setdefault(path, now)
                 self._seen.pop(path, None)
         self._look_once_more(paths)
-        self._told_of(fresh)
+        self._report(self._parts(fresh))
         if len(self._seen) > FORGET:
             self._seen.clear()
         self._tell()
+
+    def _fresh(self, paths: Iterable[str]) -> list[str]:
+        """Those that are there and are not as we saw them last."""
+        fresh = []
+        for path in paths:
+            stamp = self._stamp(path)
+            if stamp is not None and self._seen.get(path) != stamp:
+                fresh.append(path)
+                self._seen[path] = stamp
+        return fresh
 
     def _known(self, path: str) -> FileState | None:
         return self._keeper.ask(lambda mirror: mirror.file(path))
@@ -412,7 +436,8 @@ class Live:
                 vaults.take_cookie(self._vault, name)
         self._stale = {name: self._stale.get(name, now) for name in there}
 
-    def _told_of(self, paths: Iterable[str]) -> None:
+    def _parts(self, paths: Iterable[str]) -> Changes:
+        """The sessions and the memory files that these paths belong to."""
         sessions, memory = [], []
         for path in paths:
             kind, name = scan.part_of(self._vault, path)
@@ -420,7 +445,7 @@ class Live:
                 sessions.append(name)
             elif kind == "memory":
                 memory.append(name)
-        self._report(Changes(tuple(sessions), tuple(memory)))
+        return Changes(tuple(sessions), tuple(memory))
 
     def _report(self, changes: Changes) -> None:
         if self._heard is None:
@@ -438,6 +463,16 @@ class Live:
         found = self._keeper.ask(lambda mirror: queries.find_sessions(mirror, now, session_id))
         same = [session for session in found if session.id == session_id]
         return (same[0].name if same else None) or session_id
+
+
+def _with(changes: Changes, more: Changes) -> Changes:
+    """Both, each once; what is gone is not changed."""
+    sessions = dict.fromkeys((*changes.sessions, *more.sessions))
+    memory = dict.fromkeys((*changes.memory, *more.memory))
+    gone = set(changes.gone)
+    return changes._replace(
+        sessions=tuple(one for one in sessions if one not in gone), memory=tuple(memory)
+    )
 
 
 def _away() -> float:
