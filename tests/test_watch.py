@@ -591,19 +591,29 @@ def test_who_waits_for_its_turn_hears_of_changes_all_the_same(home: Home) -> Non
 
 @pytest.mark.usefixtures("variables")
 def test_what_another_has_mirrored_is_told_too(home: Home) -> None:
-    """Also where a folder came at the same time, and so all files are looked at."""
+    """Also where so much has changed that all files are looked at."""
     news: Queue[tuple[str, str]] = Queue()
+    mirrored = threading.Event()
+
+    def heard(kind: str, text: str) -> None:
+        news.put((kind, text))
+        assert mirrored.wait(PATIENCE)
+
     with Workspace.open(home.vault) as ws:
-        live = ws.live(heard=lambda kind, text: news.put((kind, text)))
+        live = ws.live(heard=heard)
         live.start()
         try:
-            while news.get(timeout=PATIENCE) != ("ready", ""):
-                pass
-            (home.sessions / "folder").mkdir()
-            write_session(home, "s000", message("mulberry"))
+            assert news.get(timeout=PATIENCE) == ("ready", "")
+            write_many(home, 150)
             ws.sync()
-            assert news.get(timeout=PATIENCE) == ("changed", "s000")
+            mirrored.set()
+            missing = {f"s{number:03}" for number in range(150)}
+            while missing:
+                kind, text = news.get(timeout=PATIENCE)
+                assert kind == "changed"
+                missing.discard(text)
         finally:
+            mirrored.set()
             live.stop()
 
 
