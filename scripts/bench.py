@@ -37,6 +37,7 @@ from vault_sessions.mirror import queries, store
 from vault_sessions.rules import context
 from vault_sessions.state import State
 from vault_sessions.vault import Vault, append_message, open_vault
+from vault_sessions.workspace.desk import desk_of
 
 HERE = Path(__file__).resolve().parent
 MS = 1e3
@@ -440,7 +441,7 @@ def travel(bench: Bench) -> list[Row]:
         workspace.sync()
 
         def export() -> None:
-            workspace.export_session("bench-travel", str(file), force=True)
+            workspace.transfer.export("bench-travel", str(file), force=True)
 
         def export_floor() -> None:
             lines = source.read_bytes().splitlines()
@@ -455,7 +456,7 @@ def travel(bench: Bench) -> list[Row]:
         def bring() -> None:
             nonlocal number
             number += 1
-            workspace.import_checkpoint(str(file), name=f"travelled {number}")
+            workspace.transfer.import_checkpoint(str(file), name=f"travelled {number}")
 
         def bring_floor() -> None:
             write_durably(copies / f"bench-raw-{number}.jsonl", data)
@@ -486,7 +487,7 @@ def prompts(bench: Bench) -> list[Row]:
     }
     path.with_suffix(".meta.json").write_bytes(orjson.dumps({"compactions": [record]}))
     with Workspace.open(bench.small) as workspace:
-        desk = workspace._desk()
+        desk = desk_of(workspace.core)
         conversation = open_session(desk, "bench-prompt")
         asked = conversation.messages[-2]._replace(id="asked", text="And what was decided then?")
 

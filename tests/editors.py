@@ -158,13 +158,13 @@ def _converse(root: str, name: str, day: str) -> None:
 
     taken = 0
     with Workspace.open(root, directory=root) as workspace:
-        decision, _ = workspace.decide_named(name)
-        conversation = workspace.begin(decision)
+        decision, _ = workspace.chat.decide_named(name)
+        conversation = workspace.chat.begin(decision)
         for line in sys.stdin:
             for _ in range(int(line)):
                 taken += 1
                 text = f"Question {taken} of {day}."
-                turn = workspace.take_turn(text)
+                turn = workspace.chat.take_turn(text)
                 if turn.error is not None:
                     raise turn.error
                 heard = {

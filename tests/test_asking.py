@@ -28,6 +28,7 @@ from vault_sessions.lifecycle.asking import Who
 from vault_sessions.lifecycle.desk import Desk
 from vault_sessions.model import Candidate, Message, Meta
 from vault_sessions.rules.facts import SECTIONS
+from vault_sessions.workspace.desk import desk_of
 
 SESSION = "20260609-173054-dwm9tw"
 LOCAL = Who("local")
@@ -104,7 +105,7 @@ class Office:
         (self.tmp_path / "config").mkdir(exist_ok=True)
         (self.tmp_path / "config/config.yaml").write_bytes(orjson.dumps({"ai": ai}))
         with self.workspace() as workspace:
-            yield workspace._desk()
+            yield desk_of(workspace.core)
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:
@@ -942,7 +943,7 @@ def test_it_can_be_switched_off(office: Office, off: list[str], kinds: set[str])
         if kind in kinds:
             office.answer(GOOD[kind] if kind != "snapshot" else {"sentences": ["Lives in Denver."]})
     with office.workspace() as workspace:
-        workspace.end(SESSION)
+        workspace.endings.end(SESSION)
     assert {call["kind"] for call in office.calls()} == kinds
 
 

@@ -451,11 +451,11 @@ def test_a_link_that_takes_the_place_of_a_file_meanwhile(tmp_path: Path, path: s
             for _ in range(25):
                 with suppress(VaultSessionsError, OSError):
                     workspace.sync()
-                    assert SECRET not in workspace.memory_file("facts")[1]
+                    assert SECRET not in workspace.memory.file("facts")[1]
                     assert SECRET not in str(workspace.show("evil"))
                     workspace.set_topic("evil", "y")
                 with suppress(VaultSessionsError, OSError):
-                    workspace.take_turn("hello", session="evil")
+                    workspace.chat.take_turn("hello", session="evil")
             assert not workspace.search(SECRET)
     finally:
         over.set()
@@ -469,13 +469,13 @@ def test_a_folder_that_becomes_a_link_meanwhile(tmp_path: Path) -> None:
     home = make_home(tmp_path)
     outside = tmp_path / "outside"
     with Workspace.open(home.vault, environment=home.environment) as workspace:
-        workspace.take_turn("one", session="talk")
+        workspace.chat.take_turn("one", session="talk")
         home.sessions.rename(outside)
         home.sessions.symlink_to(outside)
         before = tree(outside)
         for again in range(2):
             with pytest.raises(VaultSessionsError, match="leads out of the vault"):
-                workspace.take_turn(f"two {again}")
+                workspace.chat.take_turn(f"two {again}")
         assert tree(outside) == before
 
 

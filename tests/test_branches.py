@@ -140,10 +140,10 @@ class Place:
     def workspace(self, *said: str, session: str | None = None) -> Iterator[Workspace]:
         """The conversation, open, once this was said in it."""
         with Workspace.open(self.vault, directory=str(self.vault)) as workspace:
-            named = workspace.decide_named(session)[0] if session else None
-            workspace.begin(named or workspace.decide())
+            named = workspace.chat.decide_named(session)[0] if session else None
+            workspace.chat.begin(named or workspace.chat.decide())
             for text in said:
-                workspace.take_turn(text)
+                workspace.chat.take_turn(text)
             yield workspace
 
     @property
@@ -169,7 +169,7 @@ class Place:
 
 def spoken(workspace: Workspace) -> list[str]:
     """The branch that one stands on."""
-    conversation = workspace.conversation
+    conversation = workspace.chat.conversation
     assert conversation is not None
     return [without_notes(f"{m.role[0]}:{m.text}") for m in standing.branch(conversation)]
 
@@ -197,7 +197,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def test_what_is_said_again_goes_on_from_before_it(place: Place) -> None:
     with place.workspace("one", "two", "three") as ws:
         before = place.transcript.read_bytes()
-        turn = ws.say_again(place.id_of("two"), "2")
+        turn = ws.chat.say_again(place.id_of("two"), "2")
         assert turn.text == "2"
         assert place.asked() == ["u:one", "a:one", "u:2"]
         assert spoken(ws) == ["u:one", "a:one", "u:2", "a:2"]
@@ -210,9 +210,9 @@ def test_what_is_said_again_goes_on_from_before_it(place: Place) -> None:
 
 def test_the_first_message_said_again_begins_the_conversation_anew(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
+        ws.chat.say_again(place.id_of("one"), "1")
         assert place.asked() == ["u:1"]
-        ws.take_turn("next")
+        ws.chat.take_turn("next")
         assert place.asked() == ["u:1", "a:1", "u:next"]
     first, _, following, _ = place.lines()[4:]
     assert first["parent_id"] is None
@@ -222,12 +222,12 @@ def test_the_first_message_said_again_begins_the_conversation_anew(place: Place)
 def test_another_answer_is_the_same_message_on_a_branch_of_its_own(place: Place) -> None:
     with place.workspace("one", "two") as ws:
         place.server.reply("another answer")
-        assert ws.retry().text == "another answer"
+        assert ws.chat.retry().text == "another answer"
         assert place.asked() == ["u:one", "a:one", "u:two"]
         assert spoken(ws) == ["u:one", "a:one", "u:two", "a:another answer"]
-        ws.retry()
+        ws.chat.retry()
         assert place.asked() == ["u:one", "a:one", "u:two"]
-        messages = ws.conversation.messages if ws.conversation else []
+        messages = ws.chat.conversation.messages if ws.chat.conversation else []
         fork = branches.forks(messages, active_branch(messages))[messages[-2].id]
         assert (fork.at, len(fork.ids)) == (2, 3)
 
@@ -241,7 +241,7 @@ def test_parts_that_are_no_text_are_said_again_too(place: Place) -> None:
     with place.transcript.open("ab") as file:
         file.write(orjson.dumps(line) + b"\n" + b'{"role":"assistant","content":"a cat"}\n')
     with place.workspace() as ws:
-        ws.retry()
+        ws.chat.retry()
     said = place.lines()[-2]
     assert said["content"] == parts
     assert "rating" not in said, "that was said of the other line"
@@ -249,15 +249,15 @@ def test_parts_that_are_no_text_are_said_again_too(place: Place) -> None:
 
 def test_one_stands_on_another_branch_until_something_is_said_there(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
+        ws.chat.say_again(place.id_of("one"), "1")
         before = place.transcript.read_bytes()
-        ws.stand_on(place.id_of("two"))
+        ws.chat.stand_on(place.id_of("two"))
         assert spoken(ws) == ["u:one", "a:one", "u:two", "a:two"]
         assert place.transcript.read_bytes() == before, "choosing writes nothing"
         assert ws.list()[0].message_count == 2, "the newest branch is still the active one"
-        ws.take_turn("three")
+        ws.chat.take_turn("three")
         assert place.asked() == ["u:one", "a:one", "u:two", "a:two", "u:three"]
-        ws.take_turn("four")
+        ws.chat.take_turn("four")
         assert ws.list()[0].message_count == 8
     three, _, four, _ = place.lines()[6:]
     assert three["parent_id"] == place.id_of("two", "assistant")
@@ -266,57 +266,57 @@ def test_one_stands_on_another_branch_until_something_is_said_there(place: Place
 
 def test_after_a_new_start_one_stands_on_the_newest_branch(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
-        ws.stand_on(place.id_of("two"))
+        ws.chat.say_again(place.id_of("one"), "1")
+        ws.chat.stand_on(place.id_of("two"))
     with place.workspace() as ws:
         assert spoken(ws) == ["u:1", "a:1"]
 
 
 def test_any_message_of_a_branch_leads_to_its_newest_end(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("two"), "2")
-        ws.say_again(place.id_of("one"), "1")
-        ws.stand_on(place.id_of("one", "assistant"))
+        ws.chat.say_again(place.id_of("two"), "2")
+        ws.chat.say_again(place.id_of("one"), "1")
+        ws.chat.stand_on(place.id_of("one", "assistant"))
         assert spoken(ws) == ["u:one", "a:one", "u:2", "a:2"]
-        ws.stand_on(place.id_of("1"))
+        ws.chat.stand_on(place.id_of("1"))
         assert spoken(ws) == ["u:1", "a:1"]
-        ws.take_turn("next")
+        ws.chat.take_turn("next")
     assert "parent_id" not in place.lines()[-2], "that is the newest branch already"
 
 
 def test_what_is_on_another_branch_can_be_said_again(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
-        ws.say_again(place.id_of("two"), "2")
+        ws.chat.say_again(place.id_of("one"), "1")
+        ws.chat.say_again(place.id_of("two"), "2")
         assert place.asked() == ["u:one", "a:one", "u:2"]
-        ws.stand_on(place.id_of("1"))
-        ws.retry()
+        ws.chat.stand_on(place.id_of("1"))
+        ws.chat.retry()
         assert place.asked() == ["u:1"]
 
 
 def test_only_what_the_user_said_can_be_said_again(place: Place) -> None:
     with place.workspace("one") as ws:
         with pytest.raises(VaultError, match="Only what you said yourself"):
-            ws.say_again(place.id_of("one", "assistant"), "no")
-        for act in (lambda: ws.say_again("gone", "no"), lambda: ws.stand_on("gone")):
+            ws.chat.say_again(place.id_of("one", "assistant"), "no")
+        for act in (lambda: ws.chat.say_again("gone", "no"), lambda: ws.chat.stand_on("gone")):
             with pytest.raises(VaultError, match="not in this conversation any more"):
                 act()
-        ws.new_conversation()
+        ws.chat.begin_anew()
         with pytest.raises(VaultError, match="Nothing was said yet"):
-            ws.retry()
+            ws.chat.retry()
     assert len(place.lines()) == 2
 
 
 def test_a_private_conversation_branches_too_and_writes_nothing(place: Place) -> None:
     with Workspace.open(place.vault) as ws:
-        ws.begin(ws.decide(), private=True)
-        ws.take_turn("one")
-        ws.take_turn("two")
-        messages = ws.conversation.messages if ws.conversation else []
-        ws.say_again(messages[0].id, "1")
+        ws.chat.begin(ws.chat.decide(), private=True)
+        ws.chat.take_turn("one")
+        ws.chat.take_turn("two")
+        messages = ws.chat.conversation.messages if ws.chat.conversation else []
+        ws.chat.say_again(messages[0].id, "1")
         assert place.asked() == ["u:1"]
-        ws.stand_on(messages[2].id)
-        ws.take_turn("three")
+        ws.chat.stand_on(messages[2].id)
+        ws.chat.take_turn("three")
         assert place.asked() == ["u:one", "a:one", "u:two", "a:two", "u:three"]
     assert list(place.sessions.iterdir()) == []
 
@@ -328,8 +328,8 @@ def test_a_message_that_waits_for_its_answer_gets_it(place: Place) -> None:
     """Nothing is said twice, to the model neither."""
     with place.workspace("one") as ws:
         place.server.refuse_key()
-        assert ws.take_turn("two").error is not None
-        ws.retry()
+        assert ws.chat.take_turn("two").error is not None
+        ws.chat.retry()
         assert place.asked() == ["u:one", "a:one", "u:two"]
         said = [line["content"] for line in place.lines()]
         assert said == ["one", "one", "two", "two"]
@@ -340,10 +340,10 @@ def test_a_message_that_waits_on_an_older_branch_is_said_on_a_new_one(place: Pla
     """An answer never says what it belongs to: it stands behind its question."""
     with place.workspace("one") as ws:
         place.server.refuse_key()
-        ws.take_turn("two")
-        ws.say_again(place.id_of("one"), "1")
-        ws.stand_on(place.id_of("two"))
-        ws.retry()
+        ws.chat.take_turn("two")
+        ws.chat.say_again(place.id_of("one"), "1")
+        ws.chat.stand_on(place.id_of("two"))
+        ws.chat.retry()
         assert place.asked() == ["u:one", "a:one", "u:two"]
     said, answer = place.lines()[-2:]
     assert said["parent_id"] == place.id_of("one", "assistant")
@@ -353,8 +353,8 @@ def test_a_message_that_waits_on_an_older_branch_is_said_on_a_new_one(place: Pla
 def test_in_other_words_it_stands_beside_the_one_without_an_answer(place: Place) -> None:
     with place.workspace("one") as ws:
         place.server.refuse_key()
-        ws.take_turn("tow")
-        ws.say_again(place.id_of("tow"), "two")
+        ws.chat.take_turn("tow")
+        ws.chat.say_again(place.id_of("tow"), "two")
         assert place.asked() == ["u:one", "a:one", "u:two"]
         assert spoken(ws) == ["u:one", "a:one", "u:two", "a:two"]
 
@@ -362,8 +362,8 @@ def test_in_other_words_it_stands_beside_the_one_without_an_answer(place: Place)
 def test_a_partial_answer_stays_on_its_branch(place: Place) -> None:
     with place.workspace("one") as ws:
         place.server.disconnect("so far", after=1)
-        assert ws.take_turn("two").error is not None
-        ws.retry()
+        assert ws.chat.take_turn("two").error is not None
+        ws.chat.retry()
         assert spoken(ws) == ["u:one", "a:one", "u:two", "a:two"]
     assert "so far" in [line["content"] for line in place.lines()]
 
@@ -379,7 +379,7 @@ def test_killed_between_the_message_and_its_answer(place: Place, tmp_path: Path)
     if pid == 0:
         try:
             with place.workspace() as ws:
-                ws.say_again(place.id_of("one"), "1")
+                ws.chat.say_again(place.id_of("one"), "1")
         finally:
             os._exit(1)
     place.server.wait_for_requests(before + 1)
@@ -389,10 +389,10 @@ def test_killed_between_the_message_and_its_answer(place: Place, tmp_path: Path)
     assert place.lines()[-1]["content"] == "1"
     with place.workspace() as ws:
         assert spoken(ws) == ["u:1"]
-        ws.retry()
+        ws.chat.retry()
         assert spoken(ws) == ["u:1", "a:1"]
         assert ws.list()[0].message_count == 2
-        ws.stand_on(place.id_of("two"))
+        ws.chat.stand_on(place.id_of("two"))
         assert spoken(ws) == ["u:one", "a:one", "u:two", "a:two"]
     assert [line["content"] for line in place.lines()] == ["one", "one", "two", "two", "1", "1"]
 
@@ -400,13 +400,13 @@ def test_killed_between_the_message_and_its_answer(place: Place, tmp_path: Path)
 def test_an_ended_session_that_gets_an_answer_is_open_again(place: Place) -> None:
     with place.workspace("one") as ws:
         place.server.refuse_key()
-        ws.take_turn("two")
+        ws.chat.take_turn("two")
         session = place.transcript.stem
     with Workspace.open(place.vault) as ws:
-        ws.end(session, offline=True)
+        ws.endings.end(session, offline=True)
         assert ws.list()[0].ended_at is not None
-        ws.begin(ws.decide_named(session)[0])
-        ws.retry()
+        ws.chat.begin(ws.chat.decide_named(session)[0])
+        ws.chat.retry()
         assert ws.list()[0].ended_at is None
 
 
@@ -415,49 +415,49 @@ def test_an_ended_session_that_gets_an_answer_is_open_again(place: Place) -> Non
 
 def test_a_change_on_disk_leaves_one_on_the_branch(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
-        ws.stand_on(place.id_of("two"))
+        ws.chat.say_again(place.id_of("one"), "1")
+        ws.chat.stand_on(place.id_of("two"))
         data = place.transcript.read_bytes()
         place.transcript.write_bytes(data.replace(b'"content":"two"', b'"content":"TWO"'))
-        assert ws.refresh()
+        assert ws.chat.refresh()
         assert spoken(ws) == ["u:one", "a:one", "u:TWO", "a:TWO"]
-        ws.take_turn("three")
+        ws.chat.take_turn("three")
         assert place.asked() == ["u:one", "a:one", "u:TWO", "a:TWO", "u:three"]
 
 
 def test_a_branch_that_is_taken_out_is_left_and_that_is_said(place: Place) -> None:
     with place.workspace("one", "two", "three") as ws:
-        ws.say_again(place.id_of("two"), "2")
-        ws.stand_on(place.id_of("three"))
+        ws.chat.say_again(place.id_of("two"), "2")
+        ws.chat.stand_on(place.id_of("three"))
         lines = place.transcript.read_bytes().splitlines(keepends=True)
         place.transcript.write_bytes(b"".join(lines[:4] + lines[6:]))
-        assert ws.refresh()
+        assert ws.chat.refresh()
         assert spoken(ws) == ["u:one", "a:one", "u:2", "a:2"]
-        conversation = ws.conversation
+        conversation = ws.chat.conversation
         assert conversation is not None
         assert "That branch is gone from the file; this is the newest one." in conversation.notices
 
 
 def test_what_another_program_says_on_the_branch_is_taken_along(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
-        ws.stand_on(place.id_of("two"))
+        ws.chat.say_again(place.id_of("one"), "1")
+        ws.chat.stand_on(place.id_of("two"))
         with place.workspace(session=place.transcript.stem) as other:
-            other.stand_on(place.id_of("two"))
-            other.take_turn("theirs")
-        ws.take_turn("mine")
+            other.chat.stand_on(place.id_of("two"))
+            other.chat.take_turn("theirs")
+        ws.chat.take_turn("mine")
         assert place.asked()[-3:] == ["u:theirs", "a:theirs", "u:mine"]
         assert spoken(ws)[-4:] == ["u:theirs", "a:theirs", "u:mine", "a:mine"]
 
 
 def test_what_another_program_says_elsewhere_is_not_in_the_way(place: Place) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
-        ws.stand_on(place.id_of("two"))
+        ws.chat.say_again(place.id_of("one"), "1")
+        ws.chat.stand_on(place.id_of("two"))
         with place.workspace(session=place.transcript.stem) as other:
-            other.take_turn("theirs")
+            other.chat.take_turn("theirs")
         assert spoken(ws) == ["u:one", "a:one", "u:two", "a:two"]
-        ws.take_turn("mine")
+        ws.chat.take_turn("mine")
         assert place.asked() == ["u:one", "a:one", "u:two", "a:two", "u:mine"]
 
 
@@ -467,10 +467,12 @@ def test_lines_typed_by_hand_can_be_branched_from(place: Place) -> None:
         b'{"role":"user","content":"two"}\n{"role":"assistant","content":"2"}\n'
     )
     with Workspace.open(place.vault) as ws:
-        conversation = ws.begin(ws.decide_named("by-hand")[0])
-        ws.say_again(conversation.messages[2].id, "zwei")
+        conversation = ws.chat.begin(ws.chat.decide_named("by-hand")[0])
+        ws.chat.say_again(conversation.messages[2].id, "zwei")
         assert place.asked() == ["u:one", "a:1", "u:zwei"]
-        assert [f.problem.code for f in ws.doctor() if f.problem.code == "unknown-parent"] == []
+        assert [
+            f.problem.code for f in ws.repair.examine() if f.problem.code == "unknown-parent"
+        ] == []
 
 
 # --- everything else in the house ----------------------------------------------------------------
@@ -478,16 +480,16 @@ def test_lines_typed_by_hand_can_be_branched_from(place: Place) -> None:
 
 def test_doctor_and_the_mirror_agree_with_the_files(place: Place) -> None:
     with place.workspace("one", "two", "three") as ws:
-        ws.say_again(place.id_of("two"), "2")
+        ws.chat.say_again(place.id_of("two"), "2")
         assert ws.list()[0].message_count == 4
-        ws.say_again(place.id_of("one"), "1")
+        ws.chat.say_again(place.id_of("one"), "1")
         assert ws.list()[0].message_count == 2
-        ws.take_turn("more")
+        ws.chat.take_turn("more")
         assert ws.list()[0].message_count == 4
-        ws.stand_on(place.id_of("three"))
-        ws.take_turn("four")
+        ws.chat.stand_on(place.id_of("three"))
+        ws.chat.take_turn("four")
         assert ws.list()[0].message_count == 8
-        found = [finding.problem for finding in ws.doctor()]
+        found = [finding.problem for finding in ws.repair.examine()]
         assert [problem for problem in found if problem.severity != "note"] == []
         before = ws.list()
         ws.reindex()
@@ -499,7 +501,7 @@ def test_doctor_and_the_mirror_agree_with_the_files(place: Place) -> None:
 
 def test_every_branch_is_found_by_search(place: Place) -> None:
     with place.workspace("apple", "banana") as ws:
-        ws.say_again(place.id_of("apple"), "cherry")
+        ws.chat.say_again(place.id_of("apple"), "cherry")
         hits = {hit.text for word in ("banana", "cherry") for hit in ws.search(word)}
         assert hits >= {"banana", "cherry"}
 
@@ -509,19 +511,19 @@ def test_a_summary_holds_for_the_branches_that_it_is_part_of(place: Place) -> No
     place.settings(auto_compact={"use_ai_summary": False, "preserve_recent": 2})
     with place.workspace(*(f"number {n}" for n in range(8))) as ws:
         session = place.transcript.stem
-        ws.compact(session)  # covers all but the last exchange
-        ws.say_again(place.id_of("number 7"), "seven")
+        ws.compaction.now(session)  # covers all but the last exchange
+        ws.chat.say_again(place.id_of("number 7"), "seven")
         assert place.asked() == ["u:seven"], "the fork is behind what is covered"
-        ws.say_again(place.id_of("number 3"), "three")
+        ws.chat.say_again(place.id_of("number 3"), "three")
         assert place.asked() == [
             *(f"{who}:number {n}" for n in range(3) for who in "ua"),
             "u:three",
         ], "covered messages of another branch are no summary of this one"
-        ws.compact(session)
-        ws.take_turn("on")
+        ws.compaction.now(session)
+        ws.chat.take_turn("on")
         assert place.asked() == ["u:three", "a:three", "u:on"]
-        ws.stand_on(place.id_of("seven"))
-        ws.take_turn("there")
+        ws.chat.stand_on(place.id_of("seven"))
+        ws.chat.take_turn("there")
         whole = spoken(ws)[:-1]
         assert place.asked() == whole[-len(place.asked()) :]
         assert len(place.asked()) < len(whole), "a summary stands for the beginning there, too"
@@ -536,8 +538,8 @@ def test_a_summary_holds_for_the_branches_that_it_is_part_of(place: Place) -> No
 
 def test_an_export_has_the_branch_that_goes_on(place: Place, tmp_path: Path) -> None:
     with place.workspace("one", "two") as ws:
-        ws.say_again(place.id_of("one"), "1")
+        ws.chat.say_again(place.id_of("one"), "1")
         out = tmp_path / "out.json"
-        ws.export_session(place.transcript.stem, str(out))
+        ws.transfer.export(place.transcript.stem, str(out))
     exported = orjson.loads(out.read_bytes())
     assert [message["content"] for message in exported["messages"]] == ["1", "1"]

@@ -425,16 +425,16 @@ def test_what_was_declined_is_not_learned_behind_their_back(home: Home, is_ours:
         (home.vault / FACTS).write_text(old.replace("- Lives in Denver\n", ""))
         home.output("memory", "add", "Lives in Denver")
     with home_workspace(home) as ws:
-        ws.begin(ws.decide_named("s1")[0])
-        proposal = ws.correction(said)
+        ws.chat.begin(ws.chat.decide_named("s1")[0])
+        proposal = ws.corrections.find(said)
         assert proposal is not None
         assert (proposal.old, proposal.message_id) == ("Lives in Denver", "m1")
-        ws.decline(proposal)
-        assert ws.correction(said) is None
-        ws.leave()
-        ws.end("s1", offline=True)
+        ws.corrections.decline(proposal)
+        assert ws.corrections.find(said) is None
+        ws.chat.leave()
+        ws.endings.end("s1", offline=True)
         assert "Boulder" not in (home.vault / FACTS).read_text()
-        assert not ws.offers()
+        assert not ws.corrections.offers()
 
 
 def test_what_was_declined_is_not_learned_in_other_words(home: Home) -> None:
@@ -442,11 +442,11 @@ def test_what_was_declined_is_not_learned_in_other_words(home: Home) -> None:
     said = "For the record, I'm allergic to figs."
     write_session(home, "s1", message(said, id="m1"), message("Noted.", "assistant", id="m2"))
     with home_workspace(home) as ws:
-        ws.begin(ws.decide_named("s1")[0])
-        proposal = ws.correction(said)
+        ws.chat.begin(ws.chat.decide_named("s1")[0])
+        proposal = ws.corrections.find(said)
         assert proposal is not None
-        ws.decline(proposal)
-        ws.leave()
+        ws.corrections.decline(proposal)
+        ws.chat.leave()
         other = Candidate("Facts", "Can't have figs", "m1", "I'm allergic to figs")
         kit = Kit(ws.vault, ws.state, datetime.now(UTC), lambda bits: 1)
         outcome = long_term.learn(kit, [other], "s1")
@@ -482,11 +482,11 @@ def test_nothing_is_asked_where_it_is_switched_off_or_private(home: Home) -> Non
 def test_what_the_model_has_changed_in_answering_is_not_asked(home: Home) -> None:
     write_session(home, "s1", message("I moved to Boulder", id="m1"))
     with home_workspace(home) as ws:
-        ws.begin(ws.decide_named("s1")[0])
-        proposal = ws.correction("I moved to Boulder")
+        ws.chat.begin(ws.chat.decide_named("s1")[0])
+        proposal = ws.corrections.find("I moved to Boulder")
         assert proposal is not None
-        ws.save_correction(proposal, "Has a flat in Boulder")
-        assert ws.correction("I moved to Boulder") is None
+        ws.corrections.save(proposal, "Has a flat in Boulder")
+        assert ws.corrections.find("I moved to Boulder") is None
 
 
 # --- what waits for an answer --------------------------------------------------------------------
@@ -602,7 +602,7 @@ def test_a_message_of_one_turn_is_never_held_up_by_it(home: Home) -> None:
 def test_an_answer_as_the_owner_left_it_is_saved(home: Home) -> None:
     """One that was to go, and got another text instead."""
     with home_workspace(home) as ws:
-        ws.save_correction(Proposal("facts.md", "Facts", "Allergic to nuts", None), "Eats nuts")
+        ws.corrections.save(Proposal("facts.md", "Facts", "Allergic to nuts", None), "Eats nuts")
     assert facts(home)[1] == "- Eats nuts"
 
 

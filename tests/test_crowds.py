@@ -121,7 +121,7 @@ said, slowest = [], 0.0
 with Workspace.open(vault, environment={}, say=said.append) as workspace:
     for turn in range(turns):
         started = time.monotonic()
-        workspace.take_turn(f"pear {name} {turn}", session=name)
+        workspace.chat.take_turn(f"pear {name} {turn}", session=name)
         slowest = max(slowest, time.monotonic() - started)
 assert not said, said
 print(slowest)

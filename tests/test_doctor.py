@@ -184,13 +184,13 @@ def test_a_mirror_that_says_something_else_is_found(
     (home.vault / "atlas/memory/long-term/facts.md").write_text("## Facts\n- likes tea\n")
     close_to_others(home)
     with Workspace.open(home.vault) as workspace:
-        assert workspace.doctor() == []
+        assert workspace.repair.examine() == []
         spoil_mirror(workspace.mirror_path, home, sql)
-        found = workspace.doctor()
+        found = workspace.repair.examine()
         assert {one.problem.code for one in found} == {"mirror-differs"}
         assert all(one.fixable for one in found)
         workspace.reindex()
-        assert workspace.doctor() == []
+        assert workspace.repair.examine() == []
 
 
 def spoil_mirror(path: str, home: Home, sql: str) -> None:

@@ -570,14 +570,14 @@ def test_what_an_edited_summary_can_not_say_is_asked_all_the_same(home: Home) ->
     assert home.json("end", TALK, "--offline")[0]["to_confirm"] == 1
     assert summary_of(home).read_bytes() == mine
     with Workspace.open(home.vault, environment=home.environment) as ws:
-        (offer,) = ws.offers()
+        (offer,) = ws.corrections.offers()
         assert (offer.old, offer.new, offer.message_id) == (
             "Lives in Bonn",
             "Lives in Denver",
             "n1",
         )
-        ws.settle_offer(offer)
-        assert ws.offers() == []
+        ws.corrections.settle(offer)
+        assert ws.corrections.offers() == []
         assert ws.state.waiting() == []
     assert "Denver" not in facts.read_text()
     assert summary_of(home).read_bytes() == mine
@@ -666,9 +666,9 @@ def test_one_that_is_open_is_not_ended(home: Home) -> None:
     talk(home, *WORDS)
     talk(home, *WORDS, session=other)
     with Workspace.open(home.vault, environment=home.environment) as workspace:
-        workspace.begin(workspace.decide_named(TALK)[0])
-        assert workspace.end(TALK).status == "in use"
-        found = {done.session_id: done.status for done in workspace.end_all()}
+        workspace.chat.begin(workspace.chat.decide_named(TALK)[0])
+        assert workspace.endings.end(TALK).status == "in use"
+        found = {done.session_id: done.status for done in workspace.endings.end_all()}
     assert found == {TALK: "in use", other: "ended"}
 
 
@@ -680,10 +680,10 @@ def test_somebody_goes_on_while_it_ends(home: Home, server: OpenAIServer) -> Non
         answer(server, TOPIC, SUMMARY, FACTS)
         server.fail(401, "no")
         with pytest.raises(ProviderError):
-            workspace.end(TALK)
+            workspace.endings.end(TALK)
         workspace.add_message(TALK, "user", "one more thing")
         assert "ending" not in meta(home)
-        assert workspace.complete_ending(TALK) is None
+        assert workspace.endings.complete(TALK) is None
         assert "ended_at" not in meta(home)
 
 

@@ -333,7 +333,7 @@ def comes_right(mirrors: Mirrors, said: list[str]) -> bool:
     """SQLite keeps no checksums: a letter changed within a text it gives as it is, and one in the
     full-text index costs a hit. A new mirror gives the right answers. Does ``doctor`` tell?"""
     with Workspace.open(mirrors.home.vault, environment=mirrors.home.environment) as workspace:
-        told = any(one.problem.code == "mirror-differs" for one in workspace.doctor())
+        told = any(one.problem.code == "mirror-differs" for one in workspace.repair.examine())
         workspace.reindex()
     assert answers(mirrors.home, said) == mirrors.wanted
     return told

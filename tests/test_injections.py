@@ -145,11 +145,11 @@ def test_nothing_is_written_beyond_what_belongs_there(home: Home) -> None:
     lines of text in their places; everything else is as it was."""
     before = tree(home.vault)
     with Workspace.open(home.vault, directory=str(home.vault)) as workspace:
-        ended = list(workspace.end_all())
+        ended = list(workspace.endings.end_all())
         assert len(ended) == len(INJECTED)
         left = [one for one in ended if one.status != "ended"]
         assert len(left) <= 1  # all of its summary is a password: refused once, then made without
-        again = list(workspace.end_all([one.session_id for one in left]))
+        again = list(workspace.endings.end_all([one.session_id for one in left]))
     assert [one.error for one in again if one.status != "ended"] == []
     after = tree(home.vault)
     assert before.keys() <= after.keys()
@@ -230,7 +230,7 @@ def test_the_notes_of_a_long_conversation_are_lines_of_text(home: Home) -> None:
     write_session(home, "20260202-000000-aaaaaa", *lines, id="20260202-000000-aaaaaa")
     before = tree(home.vault)
     with Workspace.open(home.vault, directory=str(home.vault)) as workspace:
-        done = workspace.compact("20260202-000000-aaaaaa", keep="HACKED {everything}")
+        done = workspace.compaction.now("20260202-000000-aaaaaa", keep="HACKED {everything}")
         meta = workspace.meta("20260202-000000-aaaaaa")
     assert not isinstance(done, str), done
     (record,) = meta.compactions

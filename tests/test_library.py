@@ -32,13 +32,13 @@ def test_three_lines(home: Home) -> None:
     with Workspace.open(home.vault) as ws:
         assert len(ws.list()) == 17
         assert "denver" in ws.search("denver")[0].snippet.lower()
-        assert ws.take_turn("When did I move to Denver?").text
+        assert ws.chat.take_turn("When did I move to Denver?").text
 
 
 def test_a_turn_is_on_disk_and_found(home: Home) -> None:
     """Without a model the offline assistant answers from the vault."""
     with Workspace.open(home.vault) as ws:
-        turn = ws.take_turn("What did we decide about the VPC?", session="library")
+        turn = ws.chat.take_turn("What did we decide about the VPC?", session="library")
         assert (turn.provider, turn.status, turn.error) == ("offline", None, None)
         shown = ws.show("library")
         assert [m.role for m in shown.transcript.messages] == ["user", "assistant"]

@@ -196,7 +196,7 @@ def test_is_rebuilt_when_it_breaks_in_the_middle_of_a_session(
     with opened(home, said) as workspace:
         workspace.list()
         change(path, f"DROP TABLE {table}")
-        workspace.take_turn("What about apple number 3?", session="s003")
+        workspace.chat.take_turn("What about apple number 3?", session="s003")
         assert len(workspace.list()) == 5
         assert workspace.search('"what about apple"')
     assert len(said) == 1
@@ -224,7 +224,7 @@ def test_is_private(home: Home) -> None:
     try:
         path = built(home)
         with Workspace.open(home.vault, environment={}) as workspace:
-            workspace.take_turn("hello")
+            workspace.chat.take_turn("hello")
             files = list(path.parent.iterdir())
             assert path.with_name("mirror.db-wal") in files
             for file in files:
@@ -278,7 +278,7 @@ def test_a_cache_folder_that_may_not_be_written(home: Home, said: Listener) -> N
     try:
         with opened(home, said) as workspace:
             assert len(workspace.list()) == 6
-            assert workspace.take_turn("plum").session_id
+            assert workspace.chat.take_turn("plum").session_id
             assert len(workspace.search("plum", role="user")) == 1
         assert len(said) == 1
         assert "kept in memory" in said[0]
@@ -332,13 +332,13 @@ def test_a_rebuild_does_not_hold_up_a_turn(home: Home) -> None:
     write_many(home, 300, each=20)
     built(home)
     with Workspace.open(home.vault, environment={}) as workspace:
-        workspace.take_turn("before")
+        workspace.chat.take_turn("before")
         other = home.start("reindex")
         slowest = 0.0
         turns = 0
         while other.poll() is None:
             started = time.monotonic()
-            workspace.take_turn(f"pear{turns} said meanwhile")
+            workspace.chat.take_turn(f"pear{turns} said meanwhile")
             slowest = max(slowest, time.monotonic() - started)
             turns += 1
         assert other.wait() == 0
@@ -406,7 +406,7 @@ vault, name, turns = sys.argv[1:]
 said = []
 with Workspace.open(vault, environment={}, say=said.append) as workspace:
     for turn in range(int(turns)):
-        workspace.take_turn(f"pear {name} {turn}", session=name)
+        workspace.chat.take_turn(f"pear {name} {turn}", session=name)
 print(said)
 """
 READ = """
@@ -464,7 +464,7 @@ def test_threads_of_one_program(home: Home) -> None:
         try:
             with Workspace.open(home.vault, environment={}) as workspace:
                 for turn in range(10):
-                    workspace.take_turn(f"pear {turn}", session=name)
+                    workspace.chat.take_turn(f"pear {turn}", session=name)
         except BaseException as failure:  # noqa: BLE001  # told by the test
             failures.append(failure)
 
@@ -570,7 +570,7 @@ def test_the_tables_are_as_documented(home: Home) -> None:
 def test_the_questions_of_the_page_are_answered(home: Home) -> None:
     """With nothing but Python's sqlite3, while a workspace is open."""
     with Workspace.open(home.vault, environment={}) as workspace:
-        workspace.take_turn("天気予報は？ We decided on the VPC.", session="weather")
+        workspace.chat.take_turn("天気予報は？ We decided on the VPC.", session="weather")
         path = Path(workspace.mirror_path)
         newest = rows(
             path,

@@ -546,12 +546,12 @@ class Talk:
         self.workspace = workspace
         self.answers = answers
         self.asked = asked
-        self.conversation: Conversation = workspace.begin(workspace.decide(new=True))
+        self.conversation: Conversation = workspace.chat.begin(workspace.chat.decide(new=True))
 
     def say(self, text: str) -> list[str]:
         """One turn; what the chat had to say about itself."""
         self.conversation.notices.clear()
-        self.workspace.take_turn(text)
+        self.workspace.chat.take_turn(text)
         return list(self.conversation.notices)
 
     @property
@@ -697,7 +697,7 @@ def test_an_older_copy_saved_while_the_model_answers(talk: Talk) -> None:
             once.clear()
             talk.path.write_bytes(older)
 
-    talk.workspace.take_turn("two", on_text=overwrite)
+    talk.workspace.chat.take_turn("two", on_text=overwrite)
     found = [orjson.loads(line) for line in talk.path.read_bytes().splitlines()]
     assert [line["role"] for line in found] == ["user", "assistant"] * 2
     assert [line["content"] for line in found if line["role"] == "user"] == ["ONE", "two"]

@@ -73,24 +73,24 @@ QUESTIONS = [
 def test_questions_about_the_sample_are_answered_with_the_source(
     sample: Workspace, question: str, expected: str, where: str
 ) -> None:
-    turn = sample.take_turn(question)
+    turn = sample.chat.take_turn(question)
     assert expected in turn.text
     assert "\n— " in turn.text
     assert where in turn.text
 
 
 def test_nothing_found_is_said_with_the_way_to_a_model(sample: Workspace) -> None:
-    text = sample.take_turn("who won the world cup in 1998?").text
+    text = sample.chat.take_turn("who won the world cup in 1998?").text
     assert text.startswith("I found nothing about")
     assert "chat -p ollama" in text
     assert "offline assistant" in text
 
 
 def test_its_own_earlier_answers_are_not_quoted(sample: Workspace) -> None:
-    sample.new_conversation()
-    sample.take_turn("Who is Priya?")
-    sample.new_conversation()
-    text = sample.take_turn("Who is Priya?").text
+    sample.chat.begin_anew()
+    sample.chat.take_turn("Who is Priya?")
+    sample.chat.begin_anew()
+    text = sample.chat.take_turn("Who is Priya?").text
     assert "Your vault says" in text
     assert text.count("Your vault says") == 1
 
@@ -141,7 +141,7 @@ def test_sources_name_session_or_file_and_the_local_day() -> None:
 
 @pytest.mark.parametrize("question", ["", "?", "\x00", "the", "a" * 5000, '"*:^(', "；。", "🙂"])
 def test_any_question_gets_an_answer(sample: Workspace, question: str) -> None:
-    assert sample.take_turn(question).text
+    assert sample.chat.take_turn(question).text
 
 
 @pytest.mark.parametrize(

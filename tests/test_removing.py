@@ -526,7 +526,7 @@ def test_progress_goes_from_nothing_to_all(home: Home, monkeypatch: pytest.Monke
     seen: list[float] = []
     with Workspace.open(str(home.vault)) as workspace:
         names = [each.id for each in workspace.list()]
-        workspace.delete(names, progress=lambda done, total: seen.append(done / total))
+        workspace.trash.delete(names, progress=lambda done, total: seen.append(done / total))
         assert workspace.list() == []
     assert seen[0] == 0
     assert seen == sorted(seen)

@@ -357,7 +357,7 @@ class Vault:
 
     def opened(self, directory: Path | None = None, **flags: str) -> str | None:
         with self.workspace(directory, **flags) as workspace:
-            return workspace.decide().session_id
+            return workspace.chat.decide().session_id
 
 
 @pytest.fixture
@@ -433,7 +433,7 @@ def test_an_ended_or_ending_one_comes_back_by_name_only(vault: Vault, meta: dict
     vault.add("s", said(HOUR), name="Plan", **meta)
     assert vault.opened() is None
     with vault.workspace() as workspace:
-        assert workspace.decide_named("plan")[0].session_id == "s"
+        assert workspace.chat.decide_named("plan")[0].session_id == "s"
 
 
 def test_without_a_user_message_there_is_nothing_to_resume(vault: Vault) -> None:
@@ -490,7 +490,7 @@ HOLD = """
 import sys
 from vault_sessions import Workspace
 with Workspace.open(sys.argv[1]) as workspace:
-    workspace.begin(workspace.decide_named("s")[0])
+    workspace.chat.begin(workspace.chat.decide_named("s")[0])
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -534,10 +534,10 @@ def test_one_stopped_still_holds_it(vault: Vault, holder: subprocess.Popen[str])
 
 def test_new_does_not_end_one_in_use(vault: Vault, holder: subprocess.Popen[str]) -> None:
     with vault.workspace() as workspace:
-        decision = workspace.decide(new=True)
+        decision = workspace.chat.decide(new=True)
         assert decision.ends is None
         # nor one that was opened between the decision and its execution
-        workspace.begin(decision._replace(ends="s"))
+        workspace.chat.begin(decision._replace(ends="s"))
         assert workspace.find("s").status == "open"
 
 
@@ -545,17 +545,17 @@ def test_one_in_use_may_be_opened_by_name_and_that_is_said(
     vault: Vault, holder: subprocess.Popen[str]
 ) -> None:
     with vault.workspace() as workspace:
-        conversation = workspace.begin(workspace.decide_named("s")[0])
+        conversation = workspace.chat.begin(workspace.chat.decide_named("s")[0])
         assert f"open elsewhere too (process {holder.pid}" in conversation.notices[0]
         # /new leaves it to the other one
-        workspace.new_conversation()
+        workspace.chat.begin_anew()
         assert workspace.find("s").status == "open"
 
 
 def test_new_marks_the_one_it_follows_as_ending(vault: Vault) -> None:
     vault.add("s", said(HOUR))
     with vault.workspace() as workspace:
-        workspace.begin(workspace.decide(new=True))
+        workspace.chat.begin(workspace.chat.decide(new=True))
         assert workspace.find("s").status == "ending"
         assert workspace.show("s").meta.ending is not None
     meta = orjson.loads((vault.sessions / "s.meta.json").read_bytes())
@@ -568,7 +568,7 @@ def test_so_is_one_that_went_on_after_its_end(vault: Vault) -> None:
     vault.add("s", said(HOUR), ended_at="2026-11-20T08:00:00.000Z", end_reason="idle")
     with vault.workspace() as workspace:
         assert workspace.find("s").status == "open"
-        workspace.begin(workspace.decide(new=True))
+        workspace.chat.begin(workspace.chat.decide(new=True))
         assert workspace.find("s").status == "ending"
         meta = workspace.show("s").meta
         assert (meta.ended_at, meta.end_reason) == (None, None)
@@ -577,7 +577,7 @@ def test_so_is_one_that_went_on_after_its_end(vault: Vault) -> None:
 def test_a_private_chat_ends_nothing(vault: Vault) -> None:
     vault.add("s", said(HOUR))
     with vault.workspace() as workspace:
-        workspace.begin(workspace.decide(new=True), private=True)
+        workspace.chat.begin(workspace.chat.decide(new=True), private=True)
         assert workspace.find("s").status == "open"
 
 
@@ -585,9 +585,9 @@ def test_what_was_open_before_is_given_free(vault: Vault) -> None:
     for name in ("a", "b"):
         vault.add(name, said(HOUR))
     with vault.workspace() as workspace, vault.workspace() as other:
-        workspace.begin(workspace.decide_named("a")[0])
-        workspace.begin(workspace.decide_named("b")[0])
-        assert other.decide().session_id == "a"
+        workspace.chat.begin(workspace.chat.decide_named("a")[0])
+        workspace.chat.begin(workspace.chat.decide_named("b")[0])
+        assert other.chat.decide().session_id == "a"
 
 
 # --- by name -------------------------------------------------------------------------------------
@@ -599,7 +599,7 @@ ID = "20261121-080512-7k3q9d"
 def test_a_session_asked_for_whatever_its_age(vault: Vault, given: str) -> None:
     vault.add(ID, said(timedelta(days=900)), name="Plan")
     with vault.workspace() as workspace:
-        decision, warnings = workspace.decide_named(given)
+        decision, warnings = workspace.chat.decide_named(given)
     assert (decision.action, decision.session_id, warnings) == ("resume", ID, [])
 
 
@@ -608,21 +608,21 @@ def test_anything_else_is_a_new_name(vault: Vault, given: str) -> None:
     """Also a beginning of an id that is too short to be meant as one."""
     vault.add(ID, said(HOUR), name="Plan")
     with vault.workspace() as workspace:
-        decision, _ = workspace.decide_named(given)
+        decision, _ = workspace.chat.decide_named(given)
     assert (decision.action, decision.session_id, decision.name) == ("new", None, given)
 
 
 def test_a_beginning_of_several_ids_is_ambiguous(vault: Vault) -> None:
     both = [vault.add(ID, said(HOUR)), vault.add(ID[:-1] + "e", said(HOUR))]
     with vault.workspace() as workspace, pytest.raises(AmbiguousSession) as caught:
-        workspace.decide_named(ID[:15])
+        workspace.chat.decide_named(ID[:15])
     assert all(session_id in str(caught.value) for session_id in both)
 
 
 @pytest.mark.parametrize("given", ["", " ", "a\nb", "x" * 101, "\udcff"])
 def test_what_can_be_no_name_is_refused(vault: Vault, given: str) -> None:
     with vault.workspace() as workspace, pytest.raises(VaultError, match="can't be a name"):
-        workspace.decide_named(given)
+        workspace.chat.decide_named(given)
 
 
 def test_two_of_one_name_from_two_machines(vault: Vault) -> None:
@@ -630,7 +630,7 @@ def test_two_of_one_name_from_two_machines(vault: Vault) -> None:
     vault.add("older", said(3 * HOUR), name="Plan")
     vault.add("newer", said(2 * HOUR), name="plan")
     with vault.workspace() as workspace:
-        decision, warnings = workspace.decide_named("PLAN")
+        decision, warnings = workspace.chat.decide_named("PLAN")
     assert (decision.session_id, decision.runner_up) == ("newer", "older")
     assert len(warnings) == 1
     assert "newer" in warnings[0]
@@ -644,11 +644,11 @@ def test_two_of_one_name_from_two_machines(vault: Vault) -> None:
 def test_the_policy_is_asked_again_before_each_message(vault: Vault) -> None:
     vault.add("s", said(HOUR))
     with vault.workspace(reset="idle") as workspace:
-        workspace.begin(workspace.decide())
+        workspace.chat.begin(workspace.chat.decide())
         vault.now = NOW + timedelta(minutes=119)  # opening it counts as activity
-        assert workspace.next_session() is None
+        assert workspace.chat.next_session() is None
         vault.now = NOW + timedelta(minutes=120)
-        decision = workspace.next_session()
+        decision = workspace.chat.next_session()
         assert decision is not None
         assert decision.reason == "idle for 2 hours (reset: idle, 2 hours)"
 
@@ -656,28 +656,28 @@ def test_the_policy_is_asked_again_before_each_message(vault: Vault) -> None:
 def test_what_another_chat_said_in_it_meanwhile_is_activity(vault: Vault) -> None:
     vault.add("s", said(HOUR))
     with vault.workspace(reset="idle") as workspace:
-        workspace.begin(workspace.decide())
+        workspace.chat.begin(workspace.chat.decide())
         vault.add("s", said(HOUR), said(-HOUR))
         vault.now = NOW + timedelta(minutes=150)
-        assert workspace.next_session() is None
+        assert workspace.chat.next_session() is None
 
 
 def test_the_newest_time_counts_not_the_last_line(vault: Vault) -> None:
     vault.add("s", said(-HOUR), said(HOUR), said(-timedelta(days=9)), said(-2 * HOUR, "tool"))
     with vault.workspace(reset="idle") as workspace:
-        workspace.begin(workspace.decide_named("s")[0])
+        workspace.chat.begin(workspace.chat.decide_named("s")[0])
         vault.now = NOW + timedelta(minutes=179)
-        assert workspace.next_session() is None
+        assert workspace.chat.next_session() is None
         vault.now = NOW + timedelta(minutes=180)
-        assert workspace.next_session() is not None
+        assert workspace.chat.next_session() is not None
 
 
 def test_a_private_conversation_is_never_made_a_kept_one(vault: Vault) -> None:
     vault.add("s", said(HOUR))
     with vault.workspace(reset="idle") as workspace:
-        workspace.begin(workspace.decide_named("s")[0], private=True)
+        workspace.chat.begin(workspace.chat.decide_named("s")[0], private=True)
         vault.now = NOW + timedelta(days=9)
-        assert workspace.next_session() is None
+        assert workspace.chat.next_session() is None
 
 
 # --- --why ---------------------------------------------------------------------------------------

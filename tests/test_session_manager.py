@@ -222,7 +222,7 @@ def test_delete_moves_to_the_trash(sessions: SessionManager, ws: Workspace) -> N
     assert sessions.list_sessions() == []
     with pytest.raises(SessionNotFound):
         sessions.get_messages(made.id)
-    assert ws.restore("one").id == made.id
+    assert ws.trash.restore("one").id == made.id
     assert sessions.get_message_count(made.id) == 1
 
 
@@ -251,7 +251,7 @@ def test_too_many_sessions_lose_the_oldest_ended_ones(ws: Workspace, home: Home)
     left = {row.id for row in manager.list_sessions()}
     assert left == {made.id, "ours1", "ours2", "ours5"}
     assert len(SessionManager(ws, theirs).list_sessions()) == 5
-    assert {one.session_id for one in ws.trashed()} == {"ours3", "ours4"}
+    assert {one.session_id for one in ws.trash.sessions()} == {"ours3", "ours4"}
 
 
 def test_no_limit_may_be_said_in_two_ways(ws: Workspace, home: Home) -> None:
@@ -512,7 +512,7 @@ def test_the_mirror_agrees_after_everything(
     sessions.import_session(tmp_path / "one.json", name="three", project_path=tmp_path)
     sessions.delete_context(two.id)
     sessions.delete_session(two.id)
-    assert [found for found in ws.doctor() if found.problem.severity != "note"] == []
+    assert [found for found in ws.repair.examine() if found.problem.severity != "note"] == []
 
 
 # --- summaries -----------------------------------------------------------------------------------
@@ -731,7 +731,7 @@ def test_an_import_replaces_nothing_of_another_project(ws: Workspace, tmp_path: 
         two.import_session(file, overwrite_existing=True)
     assert two.list_sessions() == []
     assert one.import_session(file, overwrite_existing=True).project_path == made.project_path
-    assert {one.session_id for one in ws.trashed()} == {made.id}
+    assert {one.session_id for one in ws.trash.sessions()} == {made.id}
 
 
 def test_a_file_is_checked_without_an_import(sessions: SessionManager, tmp_path: Path) -> None:

@@ -431,7 +431,7 @@ def test_a_turn_is_in_the_numbers_at_once(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(f"VAULT_SESSIONS_{name}", home.environment[f"VAULT_SESSIONS_{name}"])
     with Workspace.open(home.vault, environment={}) as workspace:
         for _ in range(3):
-            workspace.take_turn("hello")
+            workspace.chat.take_turn("hello")
         now = workspace.stats()
         assert now.roles == {"user": 3, "assistant": 3}
         assert now.by_model[0][0] == "offline"

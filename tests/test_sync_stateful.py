@@ -34,6 +34,7 @@ from vault_sessions.errors import VaultError
 from vault_sessions.formats.fulltext import search_query
 from vault_sessions.mirror import queries, store
 from vault_sessions.workspace import Workspace
+from vault_sessions.workspace.core import assemble
 
 SESSIONS = "atlas/memory/sessions"
 WORDS = ("apple", "banana", "東京タワー", "京", "café", "서울", "ﾀﾜｰ", "run*")
@@ -184,9 +185,10 @@ class Vault(RuleBasedStateMachine):
 
     def open(self) -> Workspace:
         """A workspace; its first question builds or reconciles the mirror."""
-        workspace = Workspace(
+        core = assemble(
             self.vault, Settings(), clock=lambda: self.now, environment={}, directory=self.root
         )
+        workspace = Workspace(core)
         workspace.names()
         return workspace
 
@@ -228,8 +230,8 @@ class Vault(RuleBasedStateMachine):
         """A turn in a session of that name, with the offline assistant."""
         # no regular file, metadata of a newer version: said, and nothing written
         with suppress(VaultError):
-            self.workspace.take_turn(text, session=name)
-        self.workspace.leave()
+            self.workspace.chat.take_turn(text, session=name)
+        self.workspace.chat.leave()
 
     @rule(stem=stems, line=st.one_of(plain, messages), told=st.booleans())
     def append(self, stem: str, line: bytes, told: bool) -> None:

@@ -122,8 +122,8 @@ class Place:
     ) -> Turn:
         """One turn of a program of its own."""
         with self.workspace(answer) as workspace:
-            workspace.begin(workspace.decide(), **options)
-            return workspace.take_turn(text, on_note=self.notes.append)
+            workspace.chat.begin(workspace.chat.decide(), **options)
+            return workspace.chat.take_turn(text, on_note=self.notes.append)
 
     def call(self, name: str, arguments: Any = "{}", text: str = "hello", **options: Any) -> Any:
         """A turn in which the model calls one tool; what it is told."""
@@ -353,7 +353,9 @@ def test_a_round_is_kept_line_by_line(place: Place) -> None:
     place.server.reply("You drink oolong.", usage=Usage(30, 6))
     heard: list[str] = []
     with place.workspace() as workspace:
-        turn = workspace.take_turn("what tea?", on_text=heard.append, on_note=place.notes.append)
+        turn = workspace.chat.take_turn(
+            "what tea?", on_text=heard.append, on_note=place.notes.append
+        )
     question, calling, result, answer = place.lines()
     assert (question["role"], question["content"]) == ("user", "what tea?")
     assert (calling["role"], calling["content"]) == ("assistant", "I'll look.")
@@ -528,7 +530,7 @@ def test_the_tools_take_of_the_room_that_a_model_has(place: Place) -> None:
     lines = [message("x" * 600, role, id=f"{n}{role}") for n in range(5) for role in ROLES]
     write_session(place.home, SESSION, *lines, name="long")
     with place.workspace() as workspace:
-        workspace.take_turn("and now?", session="long")
+        workspace.chat.take_turn("and now?", session="long")
     body = place.server.requests[-1].body
     assert len(json.dumps(body)) / 4 < 1_200
 
@@ -547,9 +549,9 @@ def test_the_file_is_gone_in_the_middle_of_a_round(place: Place) -> None:
     place.server.reply_tool_call("update_memory", UPDATE)
     place.server.reply("Done.")
     with place.workspace(lambda _: place.transcript.unlink()) as workspace:
-        workspace.take_turn("first")
+        workspace.chat.take_turn("first")
         before = place.transcript.stem
-        turn = workspace.take_turn("I moved to Porto")
+        turn = workspace.chat.take_turn("I moved to Porto")
     assert turn.status is None
     assert turn.session_id == place.transcript.stem != before
     assert [line["role"] for line in place.lines()] == ["user", "assistant", "tool", "assistant"]
@@ -928,7 +930,7 @@ def test_the_owner_may_come_back_to_what_they_said_no_to(place: Place) -> None:
         for text in ("I moved to Porto", "Oh, do save that."):
             place.server.reply_tool_call("update_memory", UPDATE)
             place.server.reply("Done.")
-            workspace.take_turn(text)
+            workspace.chat.take_turn(text)
     assert "- Lives in Porto" in place.facts.read_text()
 
 
@@ -1029,7 +1031,7 @@ def test_ctrl_c_in_a_later_round_keeps_what_had_arrived(place: Place) -> None:
             raise KeyboardInterrupt
 
     with place.workspace() as workspace:
-        turn = workspace.take_turn("what tea?", on_text=stop)
+        turn = workspace.chat.take_turn("what tea?", on_text=stop)
     assert turn.status == "cancelled"
     last = place.lines()[-1]
     assert (last["role"], last["status"]) == ("assistant", "cancelled")

@@ -201,17 +201,30 @@ def test_the_sign_of_a_paste_goes_at_once_and_comes_back(home: Home) -> None:
     run(home, script, TALK)
 
 
-def test_what_is_typed_while_a_conversation_is_opened_is_kept(home: Home) -> None:
-    """Enter says that it has to wait; the text stays."""
+@pytest.mark.parametrize("key", ["backspace", "delete", "ctrl+w", "ctrl+d"])
+def test_no_key_cuts_the_sign_of_a_paste(home: Home, key: str) -> None:
+    """Inside it a letter comes behind it, and what would take a part takes all."""
+    long = "x" * (LONGEST + 1)
+
+    async def script(ui: Ui) -> None:
+        prompt = await opened(ui)
+        await ui.type("a")
+        await ui.paste(long)
+        await ui.press("left", "left", "left", "b")
+        assert prompt.whole == f"a{long}b"
+        await ui.press("left", "left", "left", "left", key)
+        assert prompt.whole == "ab"
+
+    run(home, script, TALK)
+
+
+def test_what_is_said_while_a_conversation_is_opened_is_said_in_it(home: Home) -> None:
+    """It waits for that."""
 
     async def script(ui: Ui) -> None:
         await ui.until(lambda: ui.app.screen.query(Prompt))
         await ui.type("early")
         await ui.press("enter")
-        prompt = await opened(ui)
-        if prompt.text:
-            assert prompt.text == "early"
-            await ui.press("enter")
         await answered(ui, 6)
 
     run(home, script, TALK)

@@ -69,8 +69,8 @@ class Place:
     def turn(self, text: str = "hello", **options: Any) -> Turn:
         """One turn of a program of its own, as ``chat -m`` takes it."""
         with self.workspace() as workspace:
-            workspace.begin(workspace.decide(), **options)
-            return workspace.take_turn(text)
+            workspace.chat.begin(workspace.chat.decide(), **options)
+            return workspace.chat.take_turn(text)
 
     @property
     def transcript(self) -> Path:
@@ -192,8 +192,8 @@ def test_the_metadata_of_a_new_session(place: Place) -> None:
     (place.home / "src").mkdir()
     directory = str(place.home / "src")
     with Workspace.open(place.vault, directory=directory) as workspace:
-        workspace.begin(workspace.decide_named(" Plan ")[0])
-        workspace.take_turn("hello")
+        workspace.chat.begin(workspace.chat.decide_named(" Plan ")[0])
+        workspace.chat.take_turn("hello")
     meta = place.meta()
     assert meta == {
         "version": 1,
@@ -275,20 +275,20 @@ def test_a_switch_is_saved(place: Place) -> None:
 
 def test_a_switch_in_mid_chat_is_saved(place: Place) -> None:
     with place.workspace() as workspace:
-        workspace.take_turn("hello")
-        workspace.use_model("second", None)
-        assert workspace.take_turn("hello").model == "second-model"
-        workspace.use_model(None, "three")
-        assert workspace.take_turn("hello").model == "three"
+        workspace.chat.take_turn("hello")
+        workspace.chat.use_model("second", None)
+        assert workspace.chat.take_turn("hello").model == "second-model"
+        workspace.chat.use_model(None, "three")
+        assert workspace.chat.take_turn("hello").model == "three"
     assert (place.meta()["provider"], place.meta()["model"]) == ("second", "three")
 
 
 def test_an_unknown_provider_or_skill_is_told_before_anything_is_written(place: Place) -> None:
     with place.workspace() as workspace:
         with pytest.raises(ProviderUnusable, match=r"There is no provider 'x'\. Known: offline"):
-            workspace.begin(workspace.decide(), provider="x")
+            workspace.chat.begin(workspace.chat.decide(), provider="x")
         with pytest.raises(VaultError, match="There is no skill 'x'"):
-            workspace.begin(workspace.decide(), skill="x")
+            workspace.chat.begin(workspace.chat.decide(), skill="x")
     assert list(place.sessions.iterdir()) == []
 
 
@@ -297,10 +297,10 @@ def test_a_skill_that_is_gone_is_told_and_left(place: Place) -> None:
     skill = place.vault / "atlas/skills/verse.md"
     skill.write_text("Write verse.")
     with place.workspace() as workspace:
-        conversation = workspace.begin(workspace.decide(), skill="verse")
-        workspace.take_turn("hello")
+        conversation = workspace.chat.begin(workspace.chat.decide(), skill="verse")
+        workspace.chat.take_turn("hello")
         skill.unlink()
-        assert workspace.take_turn("hello").error is None
+        assert workspace.chat.take_turn("hello").error is None
         assert conversation.notices == [
             "The skill 'verse' of this session is not here; going on without."
         ]
@@ -316,11 +316,11 @@ def test_a_provider_that_is_not_usable_here_is_said_and_the_default_answers(
     (meta,) = place.sessions.glob("*.meta.json")
     meta.write_bytes(meta.read_bytes().replace(b'"local"', f'"{made_with}"'.encode()))
     with place.workspace() as workspace:
-        conversation = workspace.begin(workspace.decide())
+        conversation = workspace.chat.begin(workspace.chat.decide())
         assert conversation.notices == [
             f"This session was made with {made_with}, which is not usable here; local answers."
         ]
-        assert workspace.take_turn("hello").provider == "local"
+        assert workspace.chat.take_turn("hello").provider == "local"
     assert place.meta()["provider"] == made_with
 
 
@@ -341,12 +341,12 @@ def test_a_session_begun_offline_takes_the_configured_provider_once_there_is_one
 
 def test_one_that_had_ended_goes_on_by_name(place: Place) -> None:
     with place.workspace() as workspace:
-        workspace.take_turn("hello", session="Plan")
+        workspace.chat.take_turn("hello", session="Plan")
     (meta,) = place.sessions.glob("*.meta.json")
     ended = {**place.meta(), "ended_at": "2026-11-21T12:00:00.000Z", "end_reason": "new"}
     meta.write_bytes(orjson.dumps(ended))
     with place.workspace() as workspace:
-        workspace.take_turn("hello", session="Plan")
+        workspace.chat.take_turn("hello", session="Plan")
         assert workspace.find("Plan").status == "open"
     assert not {"ended_at", "end_reason", "ending"} & set(place.meta())
 
@@ -384,7 +384,7 @@ def test_a_passing_failure_is_tried_again(
     place.server.reply("at last")
     told: list[str] = []
     with place.workspace() as workspace:
-        turn = workspace.take_turn("hello", on_wait=lambda seconds, why: told.append(why))
+        turn = workspace.chat.take_turn("hello", on_wait=lambda seconds, why: told.append(why))
     assert (turn.text, turn.error) == ("at last", None)
     assert len(waits) == len(told) == 1
     assert 0 < waits[0] <= 0.5
@@ -519,7 +519,7 @@ def test_a_conversation_that_is_too_long_is_tried_once_more_with_less(place: Pla
         place.turn(f"question {n} " + "x" * 100)
     place.server.refuse_context()
     with place.workspace(flags=NO_SUMMARY) as workspace:
-        assert workspace.take_turn("now").error is None
+        assert workspace.chat.take_turn("now").error is None
     whole, shorter = place.asked(-2), place.asked(-1)
     assert len(whole) == 13
     assert 1 <= len(shorter) <= 7
@@ -533,7 +533,7 @@ def test_what_is_left_out_already_is_not_what_is_halved(place: Place) -> None:
         place.turn(f"question {n}")
     place.server.refuse_context()
     with place.workspace(flags={**NO_SUMMARY, "ai.max_history_messages": "5"}) as workspace:
-        workspace.take_turn("now")
+        workspace.chat.take_turn("now")
     assert len(place.asked(-1)) < len(place.asked(-2)) == 5
 
 
@@ -542,7 +542,7 @@ def test_and_only_once(place: Place) -> None:
     place.server.refuse_context()
     place.server.refuse_context()
     with place.workspace(flags=NO_SUMMARY) as workspace:
-        check_told(workspace.take_turn("now").error, "Begin a new one")
+        check_told(workspace.chat.take_turn("now").error, "Begin a new one")
     assert place.server.pending == 0
 
 
@@ -570,14 +570,14 @@ def stop(piece: str) -> NoReturn:
 def test_ctrl_c_keeps_what_had_arrived_and_closes_the_connection(place: Place) -> None:
     place.server.reply("Once upon a time", chunks=4, between=threading.Event())
     with place.workspace() as workspace:
-        turn = workspace.take_turn("hello", on_text=stop)
+        turn = workspace.chat.take_turn("hello", on_text=stop)
         assert (turn.text, turn.status, turn.error) == ("Once", "cancelled", None)
         place.server.wait_for_departures(1)
         answer = place.lines()[1]
         assert (answer["content"], answer["status"]) == ("Once", "cancelled")
         assert answer["model"] == "test-model"
         # and the chat goes on
-        workspace.take_turn("go on")
+        workspace.chat.take_turn("go on")
     assert place.asked() == [user("hello"), assistant("Once"), user("go on")]
     assert [call["outcome"] for call in place.calls()] == ["cancelled", "ok"]
 
@@ -590,7 +590,7 @@ def test_nobody_listens_any_more(place: Place) -> None:
 
     place.server.reply("Once upon a time", chunks=4, between=threading.Event())
     with place.workspace() as workspace, pytest.raises(BrokenPipeError):
-        workspace.take_turn("hello", on_text=closed)
+        workspace.chat.take_turn("hello", on_text=closed)
     place.server.wait_for_departures(1)
     assert place.said() == [("user", "hello"), ("assistant", "Once")]
 
@@ -642,7 +642,7 @@ def test_a_failure_in_the_program(place: Place) -> None:
     assert (process.returncode, out) == (1, "Once\n")
     *_, first, second = err.splitlines()
     assert first.startswith("Error: ")
-    assert second == "Try again, or choose another provider with -p; what you said is kept."
+    assert second == "Try again, or choose another provider (/model, or -p); what you said is kept."
     assert "Traceback" not in err
 
 
@@ -712,8 +712,8 @@ def test_a_key_is_sent_and_written_nowhere(
         place.settings(api_key_command=f"cat {tmp_path / 'key'}")
     place.server.fail(400, f"Your key {KEY} is fine, the rest is not.")
     with place.workspace() as workspace:
-        check_told(workspace.take_turn("hello").error, "Your key … is fine")
-        assert workspace.take_turn("hello").error is None
+        check_told(workspace.chat.take_turn("hello").error, "Your key … is fine")
+        assert workspace.chat.take_turn("hello").error is None
         workspace.sync()
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name != "key":
@@ -777,7 +777,7 @@ def test_what_never_reached_a_model_is_no_call(place: Place) -> None:
 @pytest.mark.parametrize("session", [None, "Plan"])
 def test_a_private_chat_writes_nothing(place: Place, session: str | None) -> None:
     with place.workspace() as workspace:
-        workspace.take_turn("remember Denver", session="Plan")
+        workspace.chat.take_turn("remember Denver", session="Plan")
     place.turn("remember Boulder")
     for path in place.sessions.iterdir():
         os.utime(path, (1, 1))  # long ago: what was changed just now is looked at twice
@@ -785,12 +785,12 @@ def test_a_private_chat_writes_nothing(place: Place, session: str | None) -> Non
         workspace.list()  # the mirror is up to date
     before = place.everything()
     with place.workspace() as workspace:
-        decision = workspace.decide_named(session)[0] if session else workspace.decide()
-        workspace.begin(decision, private=True)
+        decision = workspace.chat.decide_named(session)[0] if session else workspace.chat.decide()
+        workspace.chat.begin(decision, private=True)
         place.server.reply("I do", chunks=2)
-        assert workspace.take_turn("Do you know Denver?").text == "I do"
-        assert workspace.take_turn("And now?").error is None
-        assert workspace.unused_keys() == []
+        assert workspace.chat.take_turn("Do you know Denver?").text == "I do"
+        assert workspace.chat.take_turn("And now?").error is None
+        assert workspace.models.unused_keys() == []
         during = place.everything()
     assert place.asked()[-3:] == [user("Do you know Denver?"), assistant("I do"), user("And now?")]
     assert place.everything() == before
@@ -803,18 +803,18 @@ def test_a_private_chat_writes_nothing(place: Place, session: str | None) -> Non
 
 def test_an_edit_between_turns_is_what_the_server_gets(place: Place) -> None:
     with place.workspace() as workspace:
-        workspace.take_turn("I live in Boulder")
+        workspace.chat.take_turn("I live in Boulder")
         path = place.transcript
         path.write_bytes(path.read_bytes().replace(b"I live in Boulder", b"I live in Denver", 1))
-        workspace.take_turn("Where do I live?")
-        conversation = workspace.begin(workspace.decide())
+        workspace.chat.take_turn("Where do I live?")
+        conversation = workspace.chat.begin(workspace.chat.decide())
     assert place.asked()[0] == user("I live in Denver")
     assert conversation.notices == []
 
 
 def open_chat(workspace: Workspace) -> Conversation:
-    conversation = workspace.begin(workspace.decide())
-    workspace.take_turn("first")
+    conversation = workspace.chat.begin(workspace.chat.decide())
+    workspace.chat.take_turn("first")
     return conversation
 
 
@@ -823,10 +823,10 @@ def test_an_edit_is_said(place: Place) -> None:
         conversation = open_chat(workspace)
         path = place.transcript
         path.write_bytes(path.read_bytes().replace(b'"first"', b'"FIRST"', 1))
-        workspace.take_turn("second")
+        workspace.chat.take_turn("second")
         assert conversation.notices == ["1 message changed on disk."]
         conversation.notices.clear()
-        workspace.take_turn("third")
+        workspace.chat.take_turn("third")
         assert conversation.notices == []
 
 
@@ -836,7 +836,7 @@ def test_a_line_that_is_broken_by_hand_is_kept_and_the_chat_goes_on(place: Place
         path = place.transcript
         broken = path.read_bytes().replace(b'"role":"assistant"', b'"role":"assistant', 1)
         path.write_bytes(broken)
-        workspace.take_turn("second")
+        workspace.chat.take_turn("second")
         assert conversation.notices == ["1 message changed on disk."]
     assert path.read_bytes().startswith(broken)
     assert place.asked() == [user("first\n\nsecond")]
@@ -847,7 +847,7 @@ def test_a_deleted_session_is_never_made_again(place: Place) -> None:
         conversation = open_chat(workspace)
         before = place.transcript
         before.unlink()
-        turn = workspace.take_turn("second")
+        turn = workspace.chat.take_turn("second")
         assert conversation.notices == [
             f"The file of session {before.stem} is gone; going on in a new session."
         ]
@@ -862,7 +862,7 @@ def test_one_deleted_while_the_model_answers(place: Place) -> None:
         conversation = open_chat(workspace)
         before = place.transcript
         place.server.reply("an answer")
-        turn = workspace.take_turn("second", on_text=lambda piece: before.unlink())
+        turn = workspace.chat.take_turn("second", on_text=lambda piece: before.unlink())
         assert "is gone" in conversation.notices[0]
         assert turn.session_id == conversation.session_id != before.stem
         assert workspace.find(str(turn.session_id)).message_count == 2
@@ -873,13 +873,13 @@ def test_two_at_once_in_one_session_see_each_other_at_the_next_turn(place: Place
     with place.workspace() as one, place.workspace() as two:
         open_chat(one)
         name = place.transcript.stem
-        other = two.begin(two.decide_named(name)[0])
+        other = two.chat.begin(two.chat.decide_named(name)[0])
         assert "open elsewhere too" in other.notices[0]
-        two.take_turn("second")
+        two.chat.take_turn("second")
         assert place.asked() == [user("first"), assistant("first"), user("second")]
-        one.take_turn("third")
+        one.chat.take_turn("third")
         assert place.asked()[2:] == [user("second"), assistant("second"), user("third")]
-        two.take_turn("fourth")
+        two.chat.take_turn("fourth")
         assert place.asked()[4:] == [user("third"), assistant("third"), user("fourth")]
 
 
@@ -888,19 +888,19 @@ def test_two_at_the_same_moment(place: Place) -> None:
     answer = threading.Event()
     with place.workspace() as one, place.workspace() as two:
         open_chat(one)
-        two.begin(two.decide_named(place.transcript.stem)[0])
+        two.chat.begin(two.chat.decide_named(place.transcript.stem)[0])
         place.server.reply("to one", before=answer)
         place.server.reply("to two", before=answer)
-        asking = threading.Thread(target=one.take_turn, args=("from one",))
+        asking = threading.Thread(target=one.chat.take_turn, args=("from one",))
         asking.start()
         place.server.wait_for_requests(2)
-        other = threading.Thread(target=two.take_turn, args=("from two",))
+        other = threading.Thread(target=two.chat.take_turn, args=("from two",))
         other.start()
         place.server.wait_for_requests(3)
         answer.set()
         asking.join()
         other.join()
-        one.take_turn("last")
+        one.chat.take_turn("last")
     assert [role for role, _ in place.said()[2:6]] == ["user", "user", "assistant", "assistant"]
     assert {text for _, text in place.said()} >= {"from one", "from two", "to one", "to two"}
     assert place.asked()[2] == user("from one\n\nfrom two")
@@ -918,7 +918,7 @@ def test_tool_calls_of_an_import_are_sent_in_valid_form(place: Place) -> None:
     path = place.sessions / "imported.jsonl"
     path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     with place.workspace() as workspace:
-        workspace.take_turn("c", session="imported")
+        workspace.chat.take_turn("c", session="imported")
     call["function"]["arguments"] = "{}"  # type: ignore[index]  # a plain dict
     assert place.asked() == [
         user("a"),
@@ -952,24 +952,24 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_line(place: Place) -> None:
         open_chat(workspace)
         before = place.transcript.read_bytes()
         with little_room(2 << 20), pytest.raises(VaultError) as caught:
-            workspace.take_turn(long)
+            workspace.chat.take_turn(long)
         assert len(str(caught.value).splitlines()) == 1
         assert "The message was not saved." in str(caught.value)
         assert place.transcript.read_bytes() == before
-        workspace.take_turn("second")
+        workspace.chat.take_turn("second")
     assert place.said()[2:] == [("user", "second"), ("assistant", "second")]
     assert len(place.server.requests) == 2
 
 
 def test_a_first_message_that_can_not_be_saved_begins_no_session(place: Place) -> None:
     with place.workspace() as workspace:
-        conversation = workspace.begin(workspace.decide_named("Plan")[0])
+        conversation = workspace.chat.begin(workspace.chat.decide_named("Plan")[0])
         with little_room(2 << 20), pytest.raises(VaultError):
-            workspace.take_turn("x" * (4 << 20))
+            workspace.chat.take_turn("x" * (4 << 20))
         assert conversation.session_id is None
         assert list(place.sessions.iterdir()) == []
         # there is room again: it is a whole session, with its name
-        workspace.take_turn("hello")
+        workspace.chat.take_turn("hello")
     assert place.meta()["name"] == "Plan"
     assert place.meta()["created_at"] == place.lines()[0]["created_at"]
 
@@ -987,7 +987,7 @@ def test_a_read_only_vault(place: Place) -> None:
         give_up_root()
         with place.workspace() as workspace:
             try:
-                workspace.take_turn("hello")
+                workspace.chat.take_turn("hello")
             except VaultError as error:
                 caught.append(error)
 
@@ -1007,7 +1007,7 @@ def test_a_file_in_the_place_of_the_folder(place: Place) -> None:
     place.sessions.rmdir()
     place.sessions.write_text("not a folder")
     with place.workspace() as workspace, pytest.raises(VaultError) as caught:
-        workspace.take_turn("hello")
+        workspace.chat.take_turn("hello")
     assert len(str(caught.value).splitlines()) == 1
     assert place.server.requests == ()
 
@@ -1036,10 +1036,10 @@ def test_it_is_looked_for_only_where_nothing_was_chosen(place: Place) -> None:
     path = place.tmp_path / "config/config.yaml"
     path.write_bytes(orjson.dumps({"ai": {"providers": providers}}))
     with place.workspace() as workspace:
-        assert workspace.running_models() == ["llamacpp"]
+        assert workspace.models.running() == ["llamacpp"]
     path.write_bytes(orjson.dumps({"ai": {"default_provider": "offline", "providers": providers}}))
     with place.workspace() as workspace:
-        assert workspace.running_models() == []
+        assert workspace.models.running() == []
     assert len(place.server.requests) == 1
 
 

@@ -52,7 +52,7 @@ class Background:
 
     def after_turn(self, session_id: str) -> None:
         """An answer was given: perhaps a topic is due, or a compaction."""
-        self._do(lambda workspace: workspace.after_turn(session_id))
+        self._do(lambda workspace: workspace.endings.after_turn(session_id))
 
     def end(self, session_id: str) -> None:
         """Complete the ending of a session that is marked so."""
@@ -127,7 +127,7 @@ class Background:
             (self._say or self._heard.put)(text)
 
     def _look(self, workspace: Workspace) -> None:
-        for done in workspace.look_after():
+        for done in workspace.endings.look_after():
             if done.error is not None:
                 self._fails = True
                 self._tell(f"The end of session {done.session_id} waits: {done.error}")
@@ -136,7 +136,7 @@ class Background:
 
     def _end(self, workspace: Workspace, session_id: str) -> None:
         try:
-            workspace.complete_ending(session_id)
+            workspace.endings.complete(session_id)
         except VaultSessionsError as error:
             self._fails = isinstance(error, ProviderError)
             self._tell(f"The end of session {session_id} waits: {error}")

@@ -37,6 +37,11 @@ def user_folder(kind: str) -> str:
     return os.path.expanduser(f"~/{fallback}/{_APP}")
 
 
+def user_settings() -> str:
+    """The path of the user's own settings file."""
+    return os.path.join(user_folder("config"), "config.yaml")
+
+
 def vault_folder(kind: str, vault: str) -> str:
     """The vault's own sub-folder of the cache or the state."""
     real = os.path.realpath(vault)

@@ -31,7 +31,8 @@ from vault_sessions.formats.checkpoint import (
 )
 from vault_sessions.formats.ids import name_key
 from vault_sessions.formats.times import parse_time
-from vault_sessions.workspace import Workspace, git_root, path_text
+from vault_sessions.workspace import Workspace
+from vault_sessions.workspace.core import git_root, path_text
 
 if TYPE_CHECKING:
     from vault_sessions import model
@@ -338,7 +339,7 @@ class SessionManager:
 
         Raises SessionNotFound; VaultError: it is open in a chat.
         """
-        self._workspace.delete([self._row(session_id).id])
+        self._workspace.trash.delete([self._row(session_id).id])
 
     def clean_old_sessions(self, retention_days: int = DEFAULT_RETENTION_DAYS) -> int:
         """Move those to the trash whose last activity is at least so many days (of 24 hours) ago,
@@ -346,9 +347,9 @@ class SessionManager:
         if type(retention_days) is not int or retention_days < 0:
             raise VaultError(f"{retention_days!r}: give a whole number of days, 0 or more.")
         span = timedelta(days=min(retention_days, timedelta.max.days))
-        old = self._rows(self._workspace.old_sessions(span).go)
+        old = self._rows(self._workspace.trash.old_sessions(span).go)
         if old:
-            self._workspace.delete([row.id for row in old], f"clean {retention_days}d")
+            self._workspace.trash.delete([row.id for row in old], f"clean {retention_days}d")
         return len(old)
 
     def _tidy(self) -> None:
@@ -359,7 +360,7 @@ class SessionManager:
         rows = self._rows(self._workspace.list())
         go = too_many(rows, self._max_sessions, self._workspace.state.leased()).go
         if go:
-            self._workspace.delete([row.id for row in go], "max_sessions")
+            self._workspace.trash.delete([row.id for row in go], "max_sessions")
 
     # --- messages ---
 
@@ -460,7 +461,7 @@ class SessionManager:
         """
         session_id = self._row(plan.session_id).id
         chosen = config or _compact_config(self._workspace.settings)
-        done = self._workspace.compact_messages(
+        done = self._workspace.compaction.exactly(
             session_id,
             [message.id for message in plan.messages_to_compact],
             use_ai=chosen.use_ai_summary,
@@ -518,7 +519,7 @@ class SessionManager:
     ) -> Exported:
         """Write a checkpoint, in the format that the file's ending names; an existing file is not
         replaced. Raises SessionNotFound, VaultError."""
-        return self._workspace.export_session(
+        return self._workspace.transfer.export(
             self._row(session_id).id,
             os.fspath(path),
             format=format,
@@ -567,13 +568,13 @@ class SessionManager:
             "overwrite": overwrite_existing,
         }
         if overwrite_existing and project is not None:
-            old = workspace.import_checkpoint(file, **options, dry_run=True).replaced
+            old = workspace.transfer.import_checkpoint(file, **options, dry_run=True).replaced
             if old is not None and not project.has(other := workspace.find(old)):
                 raise NameTaken(
                     f"{file}: session {other.label!r} ({old}) is of another project; it is not "
                     f"replaced."
                 )
-        done = workspace.import_checkpoint(file, **options)
+        done = workspace.transfer.import_checkpoint(file, **options)
         assert done.session_id is not None
         if project is not None:
             place = {"directory": project.directory, "git_root": project.git_root}

@@ -31,7 +31,7 @@ _RETRIED = (408, 409, 429)
 _NOTHING: Mapping[str, Any] = {}
 _ENVIRONMENT = threading.Lock()
 """Held while variables are hidden: two threads may each make a client."""
-_AGAIN = "Try again, or choose another provider with -p; what you said is kept."
+_AGAIN = "Try again, or choose another provider (/model, or -p); what you said is kept."
 
 
 class Reply(NamedTuple):
@@ -72,7 +72,8 @@ def prepare(provider: Provider, model: str | None, environment: Mapping[str, str
         names = models(Call(provider, key, ""))
         if not names:
             raise ProviderUnusable(
-                f"{provider.name} has no model loaded. Load one there, or name it with --model."
+                f"{provider.name} has no model loaded. Load one there, or name another one "
+                "(/model, or --model)."
             )
         chosen = names[0]
     return Call(provider, key, chosen)
@@ -450,7 +451,7 @@ def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
         kind = ProviderError if begun else ContextTooLong
         raise kind(
             f"The conversation is too long for {call.model}: {said}\n"
-            f"Begin a new one (--new), or lower ai.max_history_messages."
+            f"Begin a new one (/new, or --new), or lower ai.max_history_messages."
         ) from error
     if isinstance(error, openai.APITimeoutError):
         what = f"{name} did not answer within {call.provider.timeout_seconds:g} s ({where})."
@@ -463,13 +464,13 @@ def _explain(error: Exception, call: Call, *, begun: bool = False) -> NoReturn:
         do = _AGAIN if begun else do
     elif isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         what = f"{name} refused {_which_key(call)} ({error.status_code}): {said}"
-        do = "Check the key, or choose another provider with -p."
+        do = "Check the key, or choose another provider (/model, or -p)."
     elif isinstance(error, openai.NotFoundError):
         what = f"{name} has no model {call.model!r} (or {where} is not its address): {said}"
-        do = "Choose another with --model."
+        do = "Choose another one (/model, or --model)."
     elif isinstance(error, openai.RateLimitError):
         what = f"{name} is busy or out of quota (429): {said}"
-        do = "Try again later, or choose another provider with -p."
+        do = "Try again later, or choose another provider (/model, or -p)."
     elif isinstance(error, openai.APIStatusError):
         what = f"{name} answered with status {error.status_code}: {said}"
         do = _AGAIN

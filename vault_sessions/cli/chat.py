@@ -89,7 +89,7 @@ def chat_command(
             raise click.UsageError("The message is empty.")
         if not private:
             tell_tidied(door)
-        conversation = workspace.begin(
+        conversation = workspace.chat.begin(
             decision, provider=provider, model=model, skill=skill, private=private
         )
         if text is not None:
@@ -140,13 +140,13 @@ def _decide(
     workspace: Workspace, session: str | None, new: bool, private: bool
 ) -> tuple[Decision, list[str]]:
     if session is not None:
-        return workspace.decide_named(session)
+        return workspace.chat.decide_named(session)
     if private and not new:
         # what is private does not go on in a session that is kept
         from vault_sessions.rules.resume import Decision
 
         return Decision("new", None, "private: nothing is stored"), []
-    return workspace.decide(new=new), []
+    return workspace.chat.decide(new=new), []
 
 
 def _explain(decision: Decision, as_json: bool) -> None:
@@ -180,7 +180,7 @@ def _one_turn(
     tell_notices(door, conversation)
     stream = Stream(quiet=as_json)
     try:
-        turn = workspace.take_turn(
+        turn = workspace.chat.take_turn(
             text,
             on_text=heard(door, conversation, stream),
             on_wait=waiting(door),

@@ -23,7 +23,7 @@ def after_turn(door: Door, text: str) -> None:
     a note on stderr says what was not saved."""
     workspace = door.workspace
     try:
-        proposal = workspace.correction(text)
+        proposal = workspace.corrections.find(text)
     except VaultSessionsError as error:  # the answer was given all the same
         door.note(f"Warning: {error}")
         return
@@ -33,14 +33,14 @@ def after_turn(door: Door, text: str) -> None:
     if answer is not None:
         _saved(door, proposal, answer)
     elif answered:
-        workspace.decline(proposal)
+        workspace.corrections.decline(proposal)
 
 
 def ask_offers(door: Door) -> None:
     """Ask about the changes of memory that came up in the background."""
     if not confirming.can_ask(door):
         return
-    offers = door.workspace.offers()
+    offers = door.workspace.corrections.offers()
     if not offers:
         return
     door.note("From earlier conversations, to be confirmed:")
@@ -54,7 +54,7 @@ def ask_offers(door: Door) -> None:
         except VaultSessionsError as error:
             click.echo(f"Error: {safe(str(error))}", err=True)
         else:
-            door.workspace.settle_offer(offer)
+            door.workspace.corrections.settle(offer)
     if len(offers) > OFFERS:
         door.note(f"{len(offers) - OFFERS} more will be asked about next time.")
 
@@ -71,6 +71,6 @@ def _asked(door: Door, proposal: Proposal) -> tuple[bool, str | None]:
 
 
 def _saved(door: Door, proposal: Proposal, answer: str) -> None:
-    change = door.workspace.save_correction(proposal, answer)
+    change = door.workspace.corrections.save(proposal, answer)
     what = "taken out" if change.new is None else "added" if change.old is None else "changed"
     door.note(f"Saved: {change.file}, {what}. `vault-sessions memory undo` takes it back.")

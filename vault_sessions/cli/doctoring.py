@@ -33,18 +33,18 @@ def doctor_command(door: Door, fix: bool, forget: str | None, as_json: bool) -> 
     """
     workspace = door.workspace
     if forget is not None:
-        if not workspace.forget_loss(forget):
+        if not workspace.repair.forget_loss(forget):
             raise VaultError(f"No messages are missing from {forget!r}.")
         door.note(f"Accepted: the messages that are missing from {forget} stay so.")
     failed = False
     if fix:
-        for fixed in workspace.mend():
+        for fixed in workspace.repair.mend():
             failed |= _tell_fixed(door, fixed, as_json)
-    found = workspace.doctor()
+    found = workspace.repair.examine()
     if fix and any(one.problem.code == "mirror-differs" for one in found):
         workspace.reindex()
         (door.note if as_json else say)("made a new mirror from the files")
-        found = workspace.doctor()
+        found = workspace.repair.examine()
     if as_json:
         print_json([_fields(one) for one in found])
     else:

@@ -50,7 +50,7 @@ class Door:
 
     def said(self, text: str) -> bool:
         """Has it been said, and kept, in the open conversation?"""
-        return self._workspace is not None and self._workspace.said(text)
+        return self._workspace is not None and self._workspace.chat.said(text)
 
     def note(self, text: str) -> None:
         """A line for the person, on stderr, unless they asked for quiet."""

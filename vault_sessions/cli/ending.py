@@ -44,13 +44,15 @@ def end_command(
         raise click.UsageError("Name sessions, or say --all.")
     workspace = door.workspace
     if everything:
-        names = [session.id for session in reversed(workspace.unended())]  # as they were held
+        names = [
+            session.id for session in reversed(workspace.endings.unended())
+        ]  # as they were held
     else:
         names = list(dict.fromkeys(workspace.find(given).id for given in sessions))
     if not names:
         door.note("No sessions to end.")
     done: list[Ended] = []
-    for ended in workspace.end_all(names, offline=offline, learn=learn):
+    for ended in workspace.endings.end_all(names, offline=offline, learn=learn):
         done.append(ended)
         if not as_json:
             _tell(door, ended, everything)

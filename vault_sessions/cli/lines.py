@@ -148,11 +148,11 @@ class _Chat:
         from vault_sessions.cli import correcting
 
         workspace = self.door.workspace
-        if again := workspace.next_session():
+        if again := workspace.chat.next_session():
             self.door.note(f"A new session: {again.reason}.")
             now = self.conversation
             chosen = (now.provider, now.model) if now.switched else (None, None)
-            self.conversation = workspace.begin(
+            self.conversation = workspace.chat.begin(
                 again, provider=chosen[0], model=chosen[1], skill=now.skill, private=now.private
             )
             self.decision = again
@@ -161,7 +161,7 @@ class _Chat:
         stream = Stream()
         try:
             on_text = heard(self.door, self.conversation, stream)
-            turn = workspace.take_turn(
+            turn = workspace.chat.take_turn(
                 text, on_text=on_text, on_wait=waiting(self.door), on_note=noting(self.door)
             )
         finally:
@@ -187,7 +187,7 @@ class _Chat:
                 click.echo(HELP)
             case "new":
                 before = self.conversation
-                self.conversation = self.door.workspace.new_conversation(
+                self.conversation = self.door.workspace.chat.begin_anew(
                     private=self.conversation.private
                 )
                 self.door.note("A new session.")
@@ -208,7 +208,7 @@ class _Chat:
                 self._search(rest)
             case "memory":
                 for which in ("user", "facts"):
-                    path, text = self.door.workspace.memory_file(which)
+                    path, text = self.door.workspace.memory.file(which)
                     click.echo(f"=== {safe_line(path)}\n{safe(text.strip())}\n")
             case "why":
                 click.echo(safe(f"{self.decision.reason}"))
@@ -225,11 +225,12 @@ class _Chat:
             click.echo(f"{when:<16}  {safe_line(session.label)}{given}")
 
     def _title(self, text: str) -> None:
-        if self.conversation.session_id is None or not text:
-            click.echo("Say something first, then /title TEXT.", err=True)
-            return
         if self.conversation.private:
             click.echo("Private: nothing is stored, so there is no topic to set.", err=True)
+            return
+        if self.conversation.session_id is None or not text:
+            first = "" if self.conversation.session_id else "Say something first, then "
+            click.echo(f"{first}/title TEXT", err=True)
             return
         changed = self.door.workspace.set_topic(self.conversation.session_id, text)
         self.door.note(f"Topic: {safe_line(changed.topic or '')}")
@@ -237,21 +238,17 @@ class _Chat:
     def _skill(self, name: str) -> None:
         workspace = self.door.workspace
         if name:
-            workspace.use_skill(name)
+            workspace.chat.use_skill(name)
             self.door.note(f"Skill: {safe_line(name)}")
             return
-        for stem, skill in workspace.skills().items():
+        for stem, skill in workspace.chat.skills().items():
             mark = "*" if stem == self.conversation.skill else " "
             click.echo(f"{mark} {safe_line(stem)}  {safe_line(skill.description)}")
 
     def _model(self, rest: str) -> None:
         workspace = self.door.workspace
-        words = rest.split()
-        if words:
-            known = words[0] == "offline" or words[0] in workspace.settings.providers
-            provider = words[0] if known else None
-            model = words[1] if known and len(words) > 1 else None if known else rest
-            workspace.use_model(provider, model)
+        if rest.strip():
+            workspace.chat.use_model(*workspace.models.named(rest))
         now = self.conversation
         click.echo(safe_line(f"{now.provider} {now.model or ''}"))
 
@@ -269,7 +266,7 @@ class _Chat:
                 self.door.note(f"Summarizing {status.message_count} messages …")
 
         try:
-            done = self.door.workspace.compact(session_id, keep=keep, on_status=tell)
+            done = self.door.workspace.compaction.now(session_id, keep=keep, on_status=tell)
         except KeyboardInterrupt:
             click.echo("\n(stopped; nothing was summarized)", err=True)
             return

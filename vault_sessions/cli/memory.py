@@ -30,11 +30,11 @@ def show_command(door: Door, what: str | None, as_json: bool) -> None:
     workspace = door.workspace
     files: list[tuple[str, str]] = []
     if what in (None, "user"):
-        files.append(workspace.memory_file("user"))
+        files.append(workspace.memory.file("user"))
     if what in (None, "facts"):
-        files.append(workspace.memory_file("facts"))
+        files.append(workspace.memory.file("facts"))
     if what in (None, "summaries"):
-        files += workspace.summaries()
+        files += workspace.memory.summaries()
     files = [(path, text) for path, text in files if text]
     if as_json:
         print_json([{"path": path, "text": text} for path, text in files])
@@ -71,14 +71,14 @@ def add_command(door: Door, text: str, section: str | None, as_json: bool) -> No
     What it puts another value to is replaced, if we wrote it; of your own text you are asked.
     """
     workspace = door.workspace
-    outcome = workspace.remember(text, section)
+    outcome = workspace.memory.remember(text, section)
     changes = list(outcome.changes)
     for offer in outcome.offers:
         said = None if as_json else _asked(door, offer)
         if said is not None:
-            changes.append(workspace.memory_apply(offer, said))
+            changes.append(workspace.memory.apply(offer, said))
         else:
-            changes += workspace.remember(text, section, beside=True).changes
+            changes += workspace.memory.remember(text, section, beside=True).changes
             door.note(f"Added beside your own text: “{safe_line(offer.old or '')}”.")
     if as_json:
         print_json([change._asdict() for change in changes])
@@ -107,7 +107,7 @@ def _tell_skipped(door: Door, outcome: Outcome) -> None:
 @pass_door
 def why_command(door: Door, text: str, as_json: bool) -> None:
     """Where a fact comes from: the message, and what became of it since."""
-    why = door.workspace.memory_why(text)
+    why = door.workspace.memory.why(text)
     if as_json:
         print_json(_why_fields(why))
         return
@@ -155,7 +155,7 @@ def _why_fields(why: Why) -> dict[str, Any]:
 @pass_door
 def log_command(door: Door, as_json: bool) -> None:
     """Every change that was made to memory, the newest first."""
-    changes = door.workspace.memory_log()
+    changes = door.workspace.memory.log()
     if as_json:
         print_json([change._asdict() for change in reversed(changes)])
         return
@@ -173,7 +173,7 @@ def log_command(door: Door, as_json: bool) -> None:
 @pass_door
 def undo_command(door: Door, change_id: str | None, as_json: bool) -> None:
     """Take back a change of memory: the latest, or the one of that id (see: memory log)."""
-    change = door.workspace.memory_undo(change_id)
+    change = door.workspace.memory.undo(change_id)
     if as_json:
         print_json(change._asdict())
     else:

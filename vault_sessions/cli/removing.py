@@ -79,7 +79,7 @@ def delete_command(
     """Move SESSIONS to the trash, from where restore brings them back. --purge erases them."""
     workspace = door.workspace
     found = dict(_found(workspace, given, in_trash=purge) for given in sessions)
-    learned = {each: workspace.learned_from(each) for each in found} if with_memory else {}
+    learned = {each: workspace.memory.learned_from(each) for each in found} if with_memory else {}
     for session_id, one in learned.items():
         _show_learned(session_id, one)
     what = next(iter(found.values())) if len(found) == 1 else f"{len(found)} sessions"
@@ -89,11 +89,11 @@ def delete_command(
         return
     # memory first: what is cut short can be asked for again while the session is there
     for session_id, one in learned.items():
-        workspace.unlearn(session_id, one, for_good=purge)
+        workspace.memory.unlearn(session_id, one, for_good=purge)
     if purge:
-        workspace.purge(*found)
+        workspace.trash.purge(*found)
     else:
-        workspace.delete([*found])
+        workspace.trash.delete([*found])
     if as_json:
         print_json({"deleted": [*found], "purged": purge})
         return
@@ -113,7 +113,7 @@ def _found(workspace: Workspace, given: str, *, in_trash: bool) -> tuple[str, st
     try:
         session = workspace.find(given)
     except SessionNotFound:
-        trashed = workspace.find_trashed(given) if in_trash else None
+        trashed = workspace.trash.find(given) if in_trash else None
         if trashed is None:
             raise
         return trashed.session_id, trashed.name or trashed.session_id
@@ -145,7 +145,7 @@ def restore_command(door: Door, sessions: tuple[str, ...], as_list: bool, as_jso
         raise click.UsageError("Which session? --list shows those in the trash.")
     done = []
     for given in sessions:
-        session = workspace.restore(given)
+        session = workspace.trash.restore(given)
         done.append(session.id)
         if not as_json:
             say(f"Restored {safe_line(session.label)} ({session.id})")
@@ -156,7 +156,7 @@ def restore_command(door: Door, sessions: tuple[str, ...], as_list: bool, as_jso
 def _list_trash(workspace: Workspace, as_json: bool) -> None:
     from vault_sessions.formats.times import format_time, local_time
 
-    found = workspace.trashed()
+    found = workspace.trash.sessions()
     if as_json:
         rows = [
             {
@@ -202,7 +202,7 @@ def clean_command(
         return
     written, age = span or ("30d", timedelta(days=30))
     workspace = door.workspace
-    plan = workspace.old_sessions(age)
+    plan = workspace.trash.old_sessions(age)
     for session in plan.in_use:
         door.note(f"{safe_line(session.label)} is in use; it stays.")
     ids = [session.id for session in plan.go]
@@ -218,7 +218,7 @@ def clean_command(
             door.note(f"{safe_line(session.label)} is in use; it stays.")
             ids.remove(session.id)
     with _bar(door, len(ids)) as progress:
-        workspace.delete(ids, f"clean --older-than {written}", progress)
+        workspace.trash.delete(ids, f"clean --older-than {written}", progress)
     if as_json:
         print_json({"deleted": ids, "dry_run": False})
     else:
@@ -274,7 +274,7 @@ def _clean_trash(
     if not _agreed(f"Empty the trash{when}? That is for good.", yes):
         door.note("Nothing was removed.")
         return
-    gone = workspace.empty_trash(age)
+    gone = workspace.trash.empty(age)
     if as_json:
         print_json({"removed": gone})
     else:

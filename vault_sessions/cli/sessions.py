@@ -28,7 +28,7 @@ from vault_sessions.formats.times import format_time, local_time
 
 if TYPE_CHECKING:
     from vault_sessions.model import Compaction, Message, Problem, Session
-    from vault_sessions.workspace import Shown
+    from vault_sessions.workspace.showing import Shown
 
 
 @click.command("list")
@@ -342,7 +342,7 @@ def edit_command(door: Door, session: str, as_json: bool) -> None:
     atomic.check_regular(absolute)  # an editor would follow a link out of the vault
     _run_editor(absolute)
     old = {m.id: m.fields for m in before.transcript.messages}
-    workspace.edited(before.session.id, old)
+    workspace.repair.edited(before.session.id, old)
     after = workspace.show(before.session.id)
     new = {m.id: m.fields for m in after.transcript.messages}
     changed = sum(1 for key in old.keys() & new.keys() if old[key] != new[key])

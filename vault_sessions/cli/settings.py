@@ -62,7 +62,7 @@ def _settings(door: Door) -> Any:
     """The settings of the vault, or without one where none is near."""
     from vault_sessions.config import load
     from vault_sessions.errors import VaultError
-    from vault_sessions.workspace import user_settings
+    from vault_sessions.folders import user_settings
 
     try:
         return door.workspace.settings
@@ -126,8 +126,8 @@ def _provider(provider: Any) -> dict[str, Any]:
 @pass_door
 def path_command(door: Door, as_json: bool) -> None:
     """Where your own settings file is, and the vault's."""
+    from vault_sessions.folders import user_settings
     from vault_sessions.vault import SETTINGS, find_vault, open_vault
-    from vault_sessions.workspace import user_settings
 
     # without reading settings: this is asked for when they are wrong
     paths: dict[str, str | None] = {"user": user_settings(), "vault": None}
@@ -150,7 +150,7 @@ def path_command(door: Door, as_json: bool) -> None:
 def set_command(door: Door, key: str, value: str, as_json: bool) -> None:
     """Set KEY to VALUE in your own settings file; the rest of it stays as it is."""
     from vault_sessions.config import set_value
-    from vault_sessions.workspace import user_settings
+    from vault_sessions.folders import user_settings
 
     value = set_value(user_settings(), key, value)
     if as_json:

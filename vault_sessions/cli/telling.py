@@ -40,7 +40,7 @@ def tell_notices(door: Door, conversation: Conversation) -> None:
 
 def tell_tidied(door: Door) -> None:
     """Keep to ``max_sessions``, and say what went to the trash."""
-    for session in door.workspace.tidy():
+    for session in door.workspace.trash.tidy():
         door.note(
             f"{safe_line(session.label)} went to the trash (ai.sessions.max_sessions); back: "
             f"vault-sessions restore {session.id}"
@@ -59,7 +59,7 @@ def heard(door: Door, conversation: Conversation, stream: Stream) -> Callable[[s
 
 def hint_providers(door: Door) -> None:
     """Where nothing was chosen: what could be, said once for a key, each time for a server."""
-    for line in door.workspace.hints():
+    for line in door.workspace.models.hints():
         door.note(line)
 
 

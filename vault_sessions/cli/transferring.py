@@ -109,7 +109,7 @@ def export_command(
     if kind is None and format_of_path(output) is None:
         said = safe_line(output)
         raise click.UsageError(f"{said!r} does not end in {_ENDINGS}: -f FORMAT is needed.")
-    done = door.workspace.export_session(session, output, format=kind, **options)
+    done = door.workspace.transfer.export(session, output, format=kind, **options)
     if done.warning:
         door.note(f"Warning: {done.warning}")
     if as_json:
@@ -130,7 +130,7 @@ def _export_to_stdout(
         raise click.UsageError("With -o -, -f FORMAT is needed.")
     if as_json:
         raise click.UsageError("--json and -o - both write to stdout; take one.")
-    done = door.workspace.export_session(session, None, format=kind, **options)
+    done = door.workspace.transfer.export(session, None, format=kind, **options)
     if not on_terminal():
         sys.stdout.buffer.write(done.data)
     elif kind == "markdown":
@@ -161,7 +161,7 @@ def _export_all(door: Door, folder: str, kind: Any, options: dict[str, Any], as_
             door.note(f"{safe_line(session.label)}: no messages, so not exported.")
             continue
         try:
-            done.append(workspace.export_session(session.id, path, format=kind, **options))
+            done.append(workspace.transfer.export(session.id, path, format=kind, **options))
             if done[-1].warning:
                 door.note(f"Warning: {done[-1].warning}")
         except VaultSessionsError as error:
@@ -234,9 +234,9 @@ def import_command(
             raise click.UsageError("A database is read from its file; give its path.")
         if overwrite or kind:
             raise click.UsageError("--overwrite and -f are for checkpoints, not for a database.")
-        done_all = door.workspace.import_store(file, name=name, dry_run=dry_run)
+        done_all = door.workspace.transfer.import_store(file, name=name, dry_run=dry_run)
         return _tell_store(done_all, as_json)
-    done = door.workspace.import_checkpoint(
+    done = door.workspace.transfer.import_checkpoint(
         "stdin" if file == "-" else file,
         data,
         name=name,

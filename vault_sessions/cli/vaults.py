@@ -54,8 +54,8 @@ def init_command(door: Door, directory: str, with_git: bool, as_json: bool) -> N
 def _folder(root: str) -> str:
     """What the assistant's folder is called there."""
     from vault_sessions import config
+    from vault_sessions.folders import user_settings
     from vault_sessions.vault import SETTINGS, Vault
-    from vault_sessions.workspace import user_settings
 
     return config.load(user_settings(), Vault(root).absolute(SETTINGS), dict(os.environ)).folder
 

@@ -67,7 +67,7 @@ def _once(door: Door, as_json: bool) -> None:
     for kind, text in () if as_json else heard:
         _tell(kind, text, as_json)
     sys.stdout.flush()
-    for ended in door.workspace.look_after():
+    for ended in door.workspace.endings.look_after():
         if ended.error is not None:
             door.note(f"The end of session {ended.session_id} waits: {ended.error}")
         elif ended.status == "ended":

@@ -15,6 +15,7 @@ from vault_sessions.errors import (
 )
 from vault_sessions.formats.memory import Skill, read_skill
 from vault_sessions.formats.names import copy_name
+from vault_sessions.formats.times import local_time
 from vault_sessions.lifecycle.desk import Conversation, Desk, read
 from vault_sessions.model import OFFLINE, Message, Session
 from vault_sessions.rules.resume import Candidate
@@ -73,7 +74,8 @@ def open_session(
         conversation.lease = desk.state.lease(session_id, desk.now())
         if conversation.lease is None:
             holder = desk.state.holder(session_id)
-            who = f" (process {holder.pid}, since {holder.since})" if holder.pid else ""
+            since = local_time(holder.since)[:16]
+            who = f" (process {holder.pid}, since {since})" if holder.pid else ""
             conversation.notices.append(
                 f"This session is open elsewhere too{who}. Both may go on: each sees what the "
                 f"other said at its next turn."

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from vault_sessions.background import Background
 from vault_sessions.tui.app import ChatApp, OpenWorkspace
+from vault_sessions.tui.pastes import read_whole
 from vault_sessions.tui.screens.chat import ChatScreen
 from vault_sessions.tui.talk import Wanted
 from vault_sessions.tui.terminal import when_gone
@@ -48,6 +49,7 @@ def run(
 
     # a key waits for no more than this for the thread that hears an answer
     sys.setswitchinterval(_SWITCH_SECONDS)
+    read_whole()
     app = ChatApp(open_workspace, chat, theme, behind)
 
     def gone() -> None:
@@ -61,6 +63,6 @@ def run(
         app.close_hands()
     if app.failure is not None:
         raise app.failure
-    # asked now: only when the hands are still is the session of a first answer known
-    back = chats[0].back if chats else None
-    return Left(back, app.return_code or 0, app.unsaid, app.broke)
+    # asked now: only when the hands are still is it known what was said, and in which session
+    back, unsaid = (chats[0].back, chats[0].unsaid) if chats else (None, "")
+    return Left(back, app.return_code or 0, unsaid, app.broke)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock
+from time import monotonic
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from textual import events
@@ -35,6 +36,7 @@ from vault_sessions.workspace import Workspace
 T = TypeVar("T")
 _LEAVING_SECONDS = 10.0
 _LISTENING_SECONDS = 0.5
+_TWICE_SECONDS = 2.0
 _SHORT = 70
 """Characters that a line of status has room for."""
 
@@ -65,8 +67,6 @@ class Chatting(Protocol):
     def interrupt(self) -> None: ...
 
     def leave(self) -> str | None: ...
-
-    def unsaid(self) -> str: ...
 
 
 @runtime_checkable
@@ -128,6 +128,8 @@ class ChatApp(App[str | None]):
         super().__init__(ansi_color="NO_COLOR" in os.environ or None)
         for one in THEMES:
             self.register_theme(one)
+        self.set_reactive(App.ansi_theme_dark, SIGNS_DARK)
+        self.set_reactive(App.ansi_theme_light, SIGNS_LIGHT)
         self.behind = behind
         """Does what is due without being asked: topics, compactions, endings; None: nothing does.
         It is finished by who made it."""
@@ -135,8 +137,7 @@ class ChatApp(App[str | None]):
         """Why there was nothing to begin with."""
         self.broke: str | None = None
         """What broke the screen, and where; None: nothing did."""
-        self.unsaid = ""
-        """What was typed, and not said when it was left."""
+        self._interrupted_at = 0.0
         self._first = first
         self._wanted_theme = theme
         self._open_workspace = open_workspace
@@ -156,7 +157,6 @@ class ChatApp(App[str | None]):
 
     def on_mount(self) -> None:
         """Show the first screen; what it holds comes when it has been read."""
-        self.ansi_theme_dark, self.ansi_theme_light = SIGNS_DARK, SIGNS_LIGHT
         colours = None if self.no_color else self.console.color_system
         self.theme = theme_for(self._wanted_theme, os.environ, colours).name
         self._leave_in_order()
@@ -187,8 +187,8 @@ class ChatApp(App[str | None]):
             self.tell_quietly(notice)
 
     def tell_quietly(self, text: str) -> None:
-        """Shown where the conversation has its status; where that is not seen, over the screen."""
-        if isinstance(self.screen, Quiet):
+        """Shown where the screen has its status; what is long, or has no place there, over it."""
+        if isinstance(self.screen, Quiet) and len(text) <= _SHORT and "\n" not in text:
             self.screen.note_in_passing(text)
         else:
             self.notify(text, markup=False)
@@ -255,11 +255,8 @@ class ChatApp(App[str | None]):
                 screen.heard(event.kind, event.text)
 
     def on_told(self, event: Told) -> None:
-        """Shown for some seconds: quietly, if it is short."""
-        if len(event.text) <= _SHORT and "\n" not in event.text:
-            self.tell_quietly(event.text)
-        else:
-            self.notify(event.text, markup=False)
+        """Shown for some seconds."""
+        self.tell_quietly(event.text)
 
     def edit(self, path: str) -> None:
         """Open a file in the owner's editor, on this terminal, and come back when it ends."""
@@ -285,7 +282,6 @@ class ChatApp(App[str | None]):
         for screen in self.screen_stack:
             if isinstance(screen, Chatting):
                 back = screen.leave()
-                self.unsaid = screen.unsaid()
         self._leaving = True
         self.exit(back, code)
 
@@ -304,13 +300,15 @@ class ChatApp(App[str | None]):
             if isinstance(screen, Chatting):
                 with suppress(Exception):  # what is broken may be broken there too
                     screen.leave()
-                    self.unsaid = screen.unsaid()
-        self._leaving = True
+            self._leaving = True
         self._close_messages_no_wait()
 
     def action_interrupt(self) -> None:
-        """Ctrl-C stops an answer; twice, it leaves."""
-        if isinstance(self.screen, Chatting):
+        """Ctrl-C stops an answer, or leaves what is before the chat; twice, it leaves."""
+        before, self._interrupted_at = self._interrupted_at, monotonic()
+        if self._interrupted_at - before < _TWICE_SECONDS:
+            self.action_leave()
+        elif isinstance(self.screen, Chatting):
             self.screen.interrupt()
         else:
             self.screen.dismiss(None)

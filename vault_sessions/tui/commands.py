@@ -31,7 +31,7 @@ COMMANDS = (
     Command("retry", "", "ask for another answer", "Ctrl+R"),
     Command("edit", "", "say your last message again, changed", "Ctrl+E"),
     Command("branch", "NUMBER", "another branch of this conversation", "< >"),
-    Command("copy", "code", "copy the last answer, or its last code", "Ctrl+Y"),
+    Command("copy", "code", "copy the last answer, or the last block of code", "Ctrl+Y"),
     Command("quit", "", "leave", "Ctrl+Q"),
 )
 

@@ -18,13 +18,16 @@ from textual.events import Event
 
 _PATIENCE = 2.0
 """Seconds after which a key is taken whatever still goes on: nothing may keep it away for ever."""
+_STEP = 0.002
 
 
 @runtime_checkable
-class Filling(Protocol):
-    """A screen where a key means nothing before this is set: it is still being filled."""
+class Taking(Protocol):
+    """A screen where a key means nothing as long as this is false: it is being filled, or another
+    screen is about to come."""
 
-    filled: asyncio.Event
+    @property
+    def takes_keys(self) -> bool: ...
 
 
 class InOrder:
@@ -55,7 +58,7 @@ class InOrder:
             while self._typed:
                 event, until = self._typed.popleft()
                 with suppress(TimeoutError):
-                    await _ready(self._here(), until)
+                    await self._ready(until)
                 place = self._here()  # another one, where the screen has just come
                 await self._take(event)
                 with suppress(TimeoutError):
@@ -63,13 +66,12 @@ class InOrder:
         finally:
             self._is_taking = False
 
-
-async def _ready(place: DOMNode, until: float) -> None:
-    """Wait until keys mean something here."""
-    await _done(place, until)
-    if isinstance(place.screen, Filling):
+    async def _ready(self, until: float) -> None:
+        """Wait until keys mean something where they would go."""
         async with asyncio.timeout_at(until):
-            await place.screen.filled.wait()
+            while isinstance(here := self._here().screen, Taking) and not here.takes_keys:
+                await asyncio.sleep(_STEP)
+        await _done(self._here(), until)
 
 
 async def _done(place: DOMNode, until: float) -> None:

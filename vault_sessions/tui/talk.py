@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,7 @@ from vault_sessions.rules.branches import Fork
 from vault_sessions.workspace import Workspace
 
 if TYPE_CHECKING:
+    from vault_sessions.lifecycle.compacting import Compacted
     from vault_sessions.lifecycle.desk import Conversation
     from vault_sessions.lifecycle.turns import Turn
     from vault_sessions.rules.resume import Decision
@@ -114,23 +115,26 @@ def resumed(workspace: Workspace, decision: Decision, now: datetime) -> str | No
 def renewed(workspace: Workspace) -> tuple[View, str] | None:
     """A new conversation with the same model and skill, and why, where the reset policy wants one
     before the next message."""
-    now, decision = workspace.conversation, workspace.next_session()
+    now, decision = workspace.chat.conversation, workspace.chat.next_session()
     if now is None or decision is None:
         return None
     chosen = (now.provider, now.model) if now.switched else (None, None)
-    conversation = workspace.begin(
+    conversation = workspace.chat.begin(
         decision, provider=chosen[0], model=chosen[1], skill=now.skill, private=now.private
     )
     return look(conversation), decision.reason
 
 
 class Flow:
-    """An answer on its way from the thread that hears it to the screen that shows it.
+    """An answer to ``text``, on its way from the thread that hears it to the screen that shows it.
 
     Pieces may come by the hundreds a second; the screen takes what has come when it draws.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.is_kept = False
+        """Is what is said on disk, and not in the input alone?"""
         self._come: deque[Come] = deque()
         self.stop = Stop()
         """Set, it ends the answer at once, whatever the server does; what had come is kept."""
@@ -174,11 +178,35 @@ class Come(NamedTuple):
     is_note: bool = False
 
 
-def turn(ws: Workspace, flow: Flow, text: str, again: str | None) -> tuple[Turn, View]:
+def summed_up(ws: Workspace, stop: Stop, session_id: str, keep: str) -> Compacted | str:
+    """A session summarized; or why it was not."""
+    try:
+        with stoppable(stop):
+            return ws.compaction.now(session_id, keep=keep)
+    except KeyboardInterrupt:
+        return "it was stopped"
+
+
+def turn(ws: Workspace, flow: Flow, again: str | None) -> tuple[Turn, View]:
     """Say something in the open conversation, or say that message again; what came of it."""
-    with stoppable(flow.stop):
-        done = ws.take_turn(
-            text, on_text=flow.feed, on_wait=flow.wait, on_note=flow.note, again=again
+    now = ws.chat.conversation
+    known = {message.id for message in now.messages} if now is not None else set()
+    try:
+        with stoppable(flow.stop):
+            done = ws.chat.take_turn(
+                flow.text, on_text=flow.feed, on_wait=flow.wait, on_note=flow.note, again=again
+            )
+    finally:
+        flow.is_kept = now is not None and (
+            again in known or any(m.role == "user" and m.id not in known for m in now.messages)
         )
-    assert ws.conversation is not None
-    return done, look(ws.conversation)
+    assert now is not None
+    return done, look(now)
+
+
+def is_continued(before: Sequence[Message], again: str | None, after: Sequence[Message]) -> bool:
+    """Is there nothing new in ``after`` but what was said last, and the answer to it? ``again``:
+    the message of ``before`` in whose place it was said."""
+    said = max((at for at, message in enumerate(after) if message.role == "user"), default=0)
+    cut = next((at for at, message in enumerate(before) if message.id == again), len(before))
+    return [(m.id, m.text) for m in before[:cut]] == [(m.id, m.text) for m in after[:said]]

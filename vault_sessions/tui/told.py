@@ -22,7 +22,7 @@ def at_first(workspace: Workspace, *, private: bool) -> list[str]:
     tidied = [
         f"{session.label} went to the trash (ai.sessions.max_sessions); back: "
         f"vault-sessions restore {session.id}"
-        for session in (() if private else workspace.tidy())
+        for session in (() if private else workspace.trash.tidy())
     ]
     return [*warnings, *tidied]
 

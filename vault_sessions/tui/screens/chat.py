@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from asyncio import Lock
-from collections.abc import Callable
+from asyncio import Event, Lock
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual import work
 from textual.app import ComposeResult
@@ -14,14 +14,26 @@ from textual.binding import Binding
 from textual.timer import Timer
 from textual.widgets import TextArea
 
-from vault_sessions.errors import VaultSessionsError
+from vault_sessions.assistant.stop import Stop
+from vault_sessions.errors import BadAnswer, VaultSessionsError
 from vault_sessions.tui import commands, told
 from vault_sessions.tui.app import ChatApp
+from vault_sessions.tui.cards.ask import AskScreen
 from vault_sessions.tui.cards.correction import CorrectionCard
 from vault_sessions.tui.cards.new_session import NewSession
 from vault_sessions.tui.newest import Newest
 from vault_sessions.tui.screens.confirming import Confirming
-from vault_sessions.tui.talk import Flow, View, Wanted, look, renewed, resumed, turn
+from vault_sessions.tui.talk import (
+    Flow,
+    View,
+    Wanted,
+    is_continued,
+    look,
+    renewed,
+    resumed,
+    summed_up,
+    turn,
+)
 from vault_sessions.tui.widgets.banner import Banner
 from vault_sessions.tui.widgets.completion import Completion
 from vault_sessions.tui.widgets.conversation import Conversation
@@ -39,7 +51,6 @@ if TYPE_CHECKING:
     from vault_sessions.workspace import Workspace
 
 _DRAW_SECONDS = 0.05
-_TWICE_SECONDS = 2.0
 
 
 class ChatScreen(Confirming):
@@ -89,10 +100,16 @@ class ChatScreen(Confirming):
 
     def __init__(self, wanted: Wanted) -> None:
         super().__init__()
+        self.takes_keys = True
+        """False while another screen is about to come, or what was chosen there to be done."""
         self._wanted = wanted
         self._view: View | None = None
         self._reason = ""
         self._flow: Flow | None = None
+        self._left: Flow | None = None
+        self._typed: list[str] = []
+        self._rested = Event()
+        self._summing_up: Stop | None = None
         self._pen = Lock()
         self._aim: int | None = None  # the branch that one is going to
         self._moves = 0
@@ -101,7 +118,6 @@ class ChatScreen(Confirming):
         self._newest_look = Newest()
         self._look_later = False
         self._begun: str | None = None
-        self._interrupted_at = 0.0
         self._is_drawing = False
         self._draw_at = 0.0
         self._drawing: Timer
@@ -133,17 +149,18 @@ class ChatScreen(Confirming):
 
         def decided(ws: Workspace) -> tuple[Decision, list[str]]:
             if wanted.session is not None:
-                return ws.decide_named(wanted.session)
+                return ws.chat.decide_named(wanted.session)
             if wanted.private and not wanted.new:
                 from vault_sessions.rules.resume import Decision
 
                 return Decision("new", None, "private: nothing is stored"), []
-            return ws.decide(new=wanted.new), []
+            return ws.chat.decide(new=wanted.new), []
 
         await self._begin(decided, wanted, first=True)
         if self._view is not None and not wanted.private:
             self.ask_offers()
             self._look_around()
+        self._say_what_waits()
 
     @work(group="around")
     async def _look_around(self) -> None:
@@ -152,7 +169,7 @@ class ChatScreen(Confirming):
         await self.app.reader.do(self.app.watch_vault)
         if self.app.behind is not None:
             self.app.behind.look()
-        for line in await self.app.reader.do(lambda ws: ws.hints()):
+        for line in await self.app.reader.do(lambda ws: ws.models.hints()):
             await self.query_one(Conversation).note(line)
 
     @property
@@ -160,13 +177,15 @@ class ChatScreen(Confirming):
         """The open session, if anything of it is stored."""
         return self._view.session_id if self._view and not self._view.private else None
 
-    async def switch(self, session_id: str, message_id: str | None = None) -> None:
+    @work(group="change")
+    async def _switch(self, session_id: str, message_id: str | None = None) -> None:
         """Go on with that session; show that message of it, whatever branch it is on."""
-        if self._flow is not None:
-            self.query_one(Status).note("An answer is on its way: Esc stops it.")
+        if session_id == self.session_now and message_id is None:
+            return
+        if not await self._may_go():
             return
         if session_id != self.session_now:
-            await self._begin(lambda ws: ws.decide_named(session_id), NewSession())
+            await self._begin(lambda ws: ws.chat.decide_named(session_id), NewSession())
         if message_id is None or session_id != self.session_now:
             return
         conversation = self.query_one(Conversation)
@@ -182,14 +201,15 @@ class ChatScreen(Confirming):
         *,
         first: bool = False,
     ) -> None:
-        """Open what is decided, in the talker's thread, and show it."""
+        """Open what is decided, in the talker's thread, and show it. (Nothing may cancel this in
+        between: what is said would go where nobody sees it.)"""
         private = self._wanted.private
 
         def begun(ws: Workspace) -> tuple[View, list[str], str]:
             lines = told.at_first(ws, private=private) if first else []
             decision, warnings = decide(ws)
             line = resumed(ws, decision, datetime.now(UTC))
-            conversation = ws.begin(
+            conversation = ws.chat.begin(
                 decision,
                 provider=options.provider,
                 model=options.model,
@@ -199,18 +219,19 @@ class ChatScreen(Confirming):
             lines += [*warnings, *([line] if line else told.of_a_new_one(conversation))]
             return look(conversation), lines, decision.reason
 
-        self.query_one(Status).busy("opening", can_stop=False)
-        try:
-            view, lines, self._reason = await self.app.talker.do(begun)
-        except (VaultSessionsError, OSError) as error:
-            if first:
-                self.app.give_up(error)
-            else:
-                await self._fail(error)
-            return
-        finally:
-            self.query_one(Status).idle()
-        await self._show(view, lines)
+        async with self._pace:
+            self.query_one(Status).busy("opening", can_stop=False)
+            try:
+                view, lines, self._reason = await self.app.talker.do(begun)
+            except (VaultSessionsError, OSError) as error:
+                if first:
+                    self.app.give_up(error)
+                else:
+                    await self._fail(error)
+                return
+            finally:
+                self.query_one(Status).idle()
+            await self._show(view, lines)
 
     async def _show(self, view: View, lines: list[str]) -> None:
         """Show a conversation from its beginning to its end."""
@@ -254,7 +275,7 @@ class ChatScreen(Confirming):
         What the hand has found is shown in any case: it is found once.
         """
         async with self._pace:
-            if self._flow is not None:
+            if not self._is_at_rest:
                 self._look_later = True
                 return
             view = await self.app.talker.do(_refreshed)
@@ -288,49 +309,53 @@ class ChatScreen(Confirming):
 
     async def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
         """Say it; or do it, if it is a command."""
-        if self._view is None:
-            self.query_one(Status).note("The conversation is still being opened.")
-            return
         command = commands.parse(event.text)
-        if command is not None:
+        if command is None:
+            self._say_or_wait(commands.to_say(event.text))
+        elif self._view is None:
+            self.query_one(Status).note("The conversation is still being opened.")
+        else:
             self.query_one(Prompt).taken()
             self._command(*command)
-        else:
-            self._say_or_wait(commands.to_say(event.text))
 
     def _say_or_wait(self, text: str) -> None:
         """Say it; while an answer comes, when that is done."""
         prompt = self.query_one(Prompt)
         again = prompt.again
-        if self._flow is not None and again is not None:
-            self.query_one(Status).note("An answer is coming. Esc stops it; then say this again.")
+        if again is not None and self._is_busy():
             return
         prompt.taken()
-        if self._flow is None:
+        if self._flow is None and self._view is not None:
             self._say(text, again)
         else:
             self.query_one(Waiting).put(text)
 
-    @work(exclusive=True, group="talk")
-    async def _say(self, text: str, again: str | None = None) -> None:
-        conversation = self.query_one(Conversation)
-        flow = self._flow = Flow()
+    def _say(self, text: str, again: str | None = None) -> None:
+        """Say it: nothing else is being said. ``again``: the message that is said again."""
+        flow = self._flow = Flow(text)
+        self._rested.clear()
         self._drawing.resume()
-        async with self._pace:
-            pass  # it is said on the branch that one was going to
+        self._take_turn(flow, again)
+
+    @work(group="talk")
+    async def _take_turn(self, flow: Flow, again: str | None) -> None:
+        conversation = self.query_one(Conversation)
+        async with self._pace:  # it is said where one was going to
+            if again is not None:
+                await conversation.cut(again)
+            await conversation.say(flow.text)
+        self.query_one(Banner).edited("")
+        self.query_one(Status).busy("thinking" if self._summing_up is None else "summarizing first")
         if await self._renew():
             again = None
-        if again is not None:
-            await conversation.cut(again)
-        await conversation.say(text)
-        self.query_one(Banner).edited("")
-        self.query_one(Status).busy("thinking")
+            await conversation.say(flow.text)
+        before = self._view.messages if self._view is not None else ()
 
         def said(ws: Workspace) -> tuple[Turn, View]:
             try:
-                return turn(ws, flow, text, again)
+                return turn(ws, flow, again)
             finally:  # known also where nobody waits for the answer any more
-                self._begun = ws.conversation.session_id if ws.conversation else None
+                self._begun = ws.chat.conversation.session_id if ws.chat.conversation else None
 
         try:
             done, view = await self.app.talker.do(said)
@@ -340,31 +365,54 @@ class ChatScreen(Confirming):
             await self._fail(error)
             self._is_said(flow)
             if not self.query_one(Prompt).text:
-                self._give_back(text, again)
+                self._give_back(flow.text, again)
             return
         await self._draw_pieces(flow)
         self._view = view
         self.query_one(Header).show(view)
-        await conversation.written(view.messages, view.forks)
+        if is_continued(before, again, view.messages):
+            await conversation.written(view.messages, view.forks)
+        else:  # another program said something too
+            await conversation.show(view.messages, view.forks, keep_place=True)
         self.refresh_bindings()
         for line in view.told:
             await conversation.note(line)
         if done.status == "cancelled":
-            await conversation.note("(stopped; what had arrived is kept)")
+            kept = "; what had arrived is kept" if done.text.strip() else ""
+            await conversation.note(f"(stopped{kept})")
         if done.error is not None:
             await self._fail(done.error)
         self._is_said(flow)
-        self._go_on(done, text)
+        self._go_on(done, flow.text)
 
     def _is_said(self, flow: Flow) -> None:
         """The answer is done, or there is none: what had to wait for that is done now."""
         if self._flow is flow:
             self._flow = None
         self._drawing.pause()
+        self._rest()
+
+    @property
+    def _is_at_rest(self) -> bool:
+        return self._flow is None and self._summing_up is None
+
+    def _rest(self) -> None:
+        """Something is done; what had to wait for that is done now."""
+        if not self._is_at_rest:
+            self.query_one(Status).busy("thinking" if self._flow is not None else "summarizing")
+            return
+        self._rested.set()
         self.query_one(Status).idle()
         if self._look_later:
             self._look_later = False
             self._look_again()
+
+    def _say_what_waits(self) -> bool:
+        """Say what was typed meanwhile, if something was."""
+        following = self.query_one(Waiting).next() if self._flow is None else None
+        if following is not None:
+            self._say(following)
+        return following is not None
 
     def _go_on(self, done: Turn, text: str) -> None:
         """After an answer what waits is said; after none the text is there to be said again."""
@@ -375,9 +423,7 @@ class ChatScreen(Confirming):
                 self._edit(-1)  # sent again as it is, it is not said twice
         else:
             self._after_turn(done)
-            if (following := self.query_one(Waiting).next()) is not None:
-                self.call_later(self._say, following)
-            else:
+            if not self._say_what_waits():
                 self.look_for_correction(text)
 
     def _give_back(self, text: str, again: str | None) -> None:
@@ -464,7 +510,7 @@ class ChatScreen(Confirming):
 
     def _edit(self, by: int) -> None:
         prompt = self.query_one(Prompt)
-        if self._view is None or self._flow is not None or self._aim is not None:
+        if self._view is None or self._aim is not None or self._is_busy():
             return
         if prompt.again is not None and not prompt.is_as_it_was:
             self.query_one(Status).note("You have changed it: Enter says it, Esc leaves it.")
@@ -487,7 +533,7 @@ class ChatScreen(Confirming):
 
     def action_retry(self) -> None:
         """Ask for another answer to what you said last; the one there is stays on its branch."""
-        if self._flow is not None or self._view is None or self._aim is not None:
+        if self._view is None or self._aim is not None or self._is_busy():
             return
         mine = [message for message in self._view.messages if message.role == "user"]
         if mine:
@@ -501,11 +547,14 @@ class ChatScreen(Confirming):
             self._stand_at((self._view.at if self._aim is None else self._aim) + by)
 
     def _go_to_branch(self, number: str) -> None:
-        if self._view is not None:
-            self._stand_at(int(number) - 1 if number.isdecimal() else self._view.at + 1)
+        if self._view is not None and (number.isdecimal() or not number):
+            self._stand_at(int(number) - 1 if number else self._view.at + 1)
+        elif self._view is not None:
+            note = f"/branch NUMBER, from 1 to {max(1, len(self._view.tips))}; < and > too."
+            self.query_one(Status).note(note)
 
     def _stand_at(self, at: int) -> None:
-        if self._view is None or self._flow is not None:
+        if self._view is None or self._is_busy():
             return
         tips = self._view.tips
         if len(tips) < 2:
@@ -519,7 +568,7 @@ class ChatScreen(Confirming):
 
     def on_marker_moved(self, event: Marker.Moved) -> None:
         """Another form of a message is to be shown."""
-        if self._flow is None and self._view is not None:
+        if self._view is not None and not self._is_busy():
             self._stand_on(event.message_id)
 
     @work(group="stand")
@@ -537,8 +586,8 @@ class ChatScreen(Confirming):
 
     async def _move_to(self, message_id: str) -> None:
         def stood(ws: Workspace) -> View | None:
-            ws.stand_on(message_id)
-            return look(ws.conversation) if ws.conversation else None
+            ws.chat.stand_on(message_id)
+            return look(ws.chat.conversation) if ws.chat.conversation else None
 
         before = self._view
         try:
@@ -573,7 +622,7 @@ class ChatScreen(Confirming):
                 await self._title(rest)
             case "skill" if rest:
                 await self._use(
-                    lambda ws: ws.use_skill(rest if rest != "none" else None), f"Skill: {rest}"
+                    lambda ws: ws.chat.use_skill(rest if rest != "none" else None), f"Skill: {rest}"
                 )
             case "model" if rest:
                 await self._use_model(rest)
@@ -594,12 +643,18 @@ class ChatScreen(Confirming):
             case _:
                 await conversation.note(f"There is no command /{name}. /help lists them.")
 
+    @work(group="change")
+    async def _change(self, change: Callable[[Workspace], None], told: str) -> None:
+        await self._use(change, told)
+
     async def _use(self, change: Callable[[Workspace], None], told: str) -> None:
         """Change something about the open conversation, and show it."""
+        if not self._is_at_rest:
+            self.query_one(Status).note("That is done once this is.")
 
         def changed(ws: Workspace) -> View | None:
             change(ws)
-            return look(ws.conversation) if ws.conversation else None
+            return look(ws.chat.conversation) if ws.chat.conversation else None
 
         try:
             view = await self.app.talker.do(changed)
@@ -611,101 +666,161 @@ class ChatScreen(Confirming):
             self.query_one(Header).show(view)
         await self.query_one(Conversation).note(told)
 
+    async def _is_stored(self, usage: str, given: str) -> bool:
+        """Can a command be done that needs a session on disk, and something given? Else that is
+        said."""
+        note = self.query_one(Conversation).note
+        if self._wanted.private:
+            await note("Private: nothing of this is stored.")
+        elif self._view is None or self._view.session_id is None:
+            await note(f"Say something first, then /{usage}")
+        elif not given:
+            await note(f"/{usage}")
+        else:
+            return True
+        return False
+
     async def _title(self, text: str) -> None:
-        session_id = self._view.session_id if self._view else None
-        if session_id is None or not text or (self._view and self._view.private):
-            await self.query_one(Conversation).note("Say something first, then /title TEXT.")
+        session_id = self.session_now
+        if not await self._is_stored("title TEXT", text):
             return
 
         def titled(ws: Workspace) -> None:
+            assert session_id is not None
             ws.set_topic(session_id, text)
-            ws.refresh()
+            ws.chat.refresh()
 
         await self._use(titled, f"Topic: {text}")
 
     async def _use_model(self, given: str) -> None:
         def changed(ws: Workspace) -> None:
-            first, _, rest = given.partition(" ")
-            known = first == "offline" or first in ws.settings.providers
-            ws.use_model(first if known else None, (rest.strip() or None) if known else given)
+            ws.chat.use_model(*ws.models.named(given))
 
         await self._use(changed, f"Model: {given}")
 
     async def _export(self, path: str) -> None:
-        session_id = self._view.session_id if self._view else None
-        if session_id is None or not path:
-            await self.query_one(Conversation).note("Say something first, then /export FILE.md")
+        session_id = self.session_now
+        if not await self._is_stored("export FILE (.md, .json or .yaml)", path):
             return
 
         def exported(ws: Workspace) -> None:
-            ws.export_session(session_id, path)
+            assert session_id is not None
+            ws.transfer.export(session_id, path)
 
         await self._use(exported, f"Exported to {path}")
 
     async def _compact(self, keep: str) -> None:
         """Summarize what was said but for the newest; ``keep``: what is to be kept of it."""
         conversation, status = self.query_one(Conversation), self.query_one(Status)
-        session_id = self._view.session_id if self._view else None
-        if session_id is None or self._wanted.private or self._flow is not None:
+        session_id = self.session_now
+        if session_id is None:
             await conversation.note("There is nothing to summarize yet.")
             return
-        status.busy("summarizing", can_stop=False)
+        if self._is_busy():
+            return
+        stop = self._summing_up = Stop()
+        self._rested.clear()
+        status.busy("summarizing")
         try:
-            done = await self.app.talker.do(lambda ws: ws.compact(session_id, keep=keep))
+            done = await self.app.talker.do(lambda ws: summed_up(ws, stop, session_id, keep))
+        except BadAnswer as error:
+            await conversation.note(
+                f"Nothing was summarized: {error} /compact tries again; /model chooses another "
+                "model, and with `offline` sentences are chosen without one.",
+                is_error=True,
+            )
+            return
         except (VaultSessionsError, OSError) as error:
             await self._fail(error)
             return
         finally:
-            status.idle()
+            self._summing_up = None
+            self._rest()
         await conversation.note(told.of_a_summary(done))
 
     # --- other screens ---
 
-    @work(exclusive=True, group="choose")
-    async def action_sessions(self) -> None:
+    def _choose(self, choosing: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Let something be chosen on another screen; what is typed until that comes is for it."""
+
+        async def chosen() -> None:
+            try:
+                await choosing()
+            finally:
+                self.takes_keys = True
+
+        if self.takes_keys:
+            self.takes_keys = False
+            self.run_worker(chosen(), group="choose")
+
+    def action_sessions(self) -> None:
         """Choose a conversation."""
+        self._choose(self._choose_session)
+
+    async def _choose_session(self) -> None:
         from vault_sessions.tui.screens.sessions import SessionsScreen
 
         now = self._view.session_id if self._view else None
-        choice = await self.app.push_screen_wait(SessionsScreen(now))
-        if choice is None or self._is_answering():
-            return
-        if choice.session_id is None:
-            if not await self._begin_by_form():
-                self.action_sessions()
-        elif choice.session_id != now or choice.message_id is not None:
-            await self.switch(choice.session_id, choice.message_id)
+        while (choice := await self.app.push_screen_wait(SessionsScreen(now))) is not None:
+            if choice.session_id is not None:
+                self._switch(choice.session_id, choice.message_id)
+                break
+            if await self._fill_form():
+                break
 
-    @work(exclusive=True, group="choose")
-    async def action_form(self) -> None:
+    def action_form(self) -> None:
         """A new conversation with a name, a provider, a model or a skill of its own."""
-        await self._begin_by_form()
+        self._choose(self._fill_form)
 
-    async def _begin_by_form(self) -> bool:
+    async def _fill_form(self) -> bool:
         """Begin another conversation as the form says; False: it was left."""
-        from vault_sessions.rules.resume import Decision
         from vault_sessions.tui.screens.choosing import fill_form
 
-        if self._view is None or self._is_answering():
-            return True
         wanted = await fill_form(self.app)
-        if wanted is None:
-            return False
+        if wanted is not None:
+            self._begin_as(wanted)
+        return wanted is not None
+
+    @work(group="change")
+    async def _begin_as(self, wanted: NewSession) -> None:
+        """Begin another conversation; this one is ended."""
+        from vault_sessions.rules.resume import Decision
+
+        if self._view is None or not await self._may_go():
+            return
         ends = None if self._view.private else self._view.session_id
         decision = Decision("new", None, "asked for", wanted.name, ends=ends)
         await self._begin(lambda ws: (decision, []), wanted._replace(name=None))
         self._complete_ending(ends)
+
+    def _is_busy(self) -> bool:
+        """Is there an answer on its way? Then that is said: first it is to be stopped."""
+        if not self._is_at_rest:
+            what = "An answer is coming" if self._flow is not None else "A summary is being made"
+            self.query_one(Status).note(f"{what}: Esc stops it, then this can be done.")
+        return not self._is_at_rest
+
+    async def _may_go(self) -> bool:
+        """Is no answer on its way any more? One that is may be stopped, if one is asked."""
+        if self._is_at_rest:
+            return True
+        question = (
+            "An answer is still coming. Stop it, and keep what has come?"
+            if self._flow is not None
+            else "A summary is being made. Stop it?"
+        )
+        if not await self.app.push_screen_wait(AskScreen(question)):
+            return False
+        while not self._is_at_rest:  # it may be another one by now
+            self.action_stop()
+            await self._rested.wait()
         return True
 
-    def _is_answering(self) -> bool:
-        """Is there an answer on its way? Then that is said."""
-        if self._flow is not None:
-            self.query_one(Status).note("An answer is coming; Esc stops it.")
-        return self._flow is not None
-
-    @work(exclusive=True, group="choose")
-    async def action_model(self) -> None:
+    def action_model(self) -> None:
         """Another provider, and one of its models; the whole conversation goes along."""
+        self._choose(self._choose_model)
+
+    async def _choose_model(self) -> None:
         from vault_sessions.tui.screens.choosing import choose_model
 
         if self._view is None:
@@ -714,7 +829,7 @@ class ChatScreen(Confirming):
         if chosen is not None:
             provider, model = chosen
             told = f"{provider} answers from now on" + (f", with {model}." if model else ".")
-            await self._use(lambda ws: ws.use_model(provider, model), told)
+            self._change(lambda ws: ws.chat.use_model(provider, model), told)
 
     def action_search(self, words: str = "") -> None:
         """Look for something, and go to where it stands. (The screen is there at once, for the
@@ -728,29 +843,27 @@ class ChatScreen(Confirming):
 
         self.app.push_screen(SearchScreen(asked, self.session_now), found)
 
-    @work(exclusive=True, group="choose")
-    async def _go_to_found(self, done: Searched | None) -> None:
+    def _go_to_found(self, done: Searched | None) -> None:
         if done is None or self._view is None:
             return
         self._asked, hit = done.asked, done.hit
         if hit is None:
             return
         if hit.kind == "message" and hit.session_id is not None:
-            await self.switch(hit.session_id, hit.message_id)
+            self._switch(hit.session_id, hit.message_id)
         else:
-            await self._remembered(hit.path, hit.line)
+            self._choose(lambda: self._remembered(hit.path, hit.line))
 
-    @work(exclusive=True, group="choose")
-    async def action_memory(self) -> None:
+    def action_memory(self) -> None:
         """What is remembered."""
-        await self._remembered()
+        self._choose(self._remembered)
 
     async def _remembered(self, path: str | None = None, line: int | None = None) -> None:
         from vault_sessions.tui.screens.memory import MemoryScreen
 
         place = await self.app.push_screen_wait(MemoryScreen(path, line))
         if place is not None and self._view is not None:
-            await self.switch(place.session_id, place.message_id)
+            self._switch(place.session_id, place.message_id)
 
     async def action_help(self) -> None:
         """All keys and commands."""
@@ -768,19 +881,23 @@ class ChatScreen(Confirming):
         ]
         await self.app.push_screen(HelpScreen(sections, commands=True))
 
-    @work(exclusive=True, group="choose")
-    async def action_skill(self) -> None:
+    def action_skill(self) -> None:
         """Choose a skill, or none."""
+        self._choose(self._choose_skill)
+
+    async def _choose_skill(self) -> None:
         from vault_sessions.tui.screens.choosing import choose_skill
 
         chosen = await choose_skill(self.app, self._view.skill if self._view else None)
         if chosen is not None:
-            await self._use(lambda ws: ws.use_skill(chosen or None), f"Skill: {chosen or 'none'}")
+            self._change(lambda ws: ws.chat.use_skill(chosen or None), f"Skill: {chosen or 'none'}")
 
     # --- keys ---
 
     def action_stop(self) -> None:
         """Stop the answer that is coming; or leave what was to be said again."""
+        if self._summing_up is not None:
+            self._summing_up.set()
         if self._flow is not None:
             self._flow.stop.set()
             self.refuse_tools()
@@ -792,23 +909,22 @@ class ChatScreen(Confirming):
             self._take_back()
 
     def interrupt(self) -> None:
-        """Ctrl-C: stop the answer; a second one leaves."""
-        now = monotonic()
-        if now - self._interrupted_at < _TWICE_SECONDS:
-            self.app.action_leave()
-            return
-        self._interrupted_at = now
+        """Ctrl-C: stop the answer."""
         self.action_stop()
         self.query_one(Status).note("Ctrl-C again leaves")
 
     def leave(self) -> str | None:
         """Stop what is going on; the session to come back to, as far as it is known."""
+        self._left = self._flow
+        self._typed = [*self.query_one(Waiting).texts, self.query_one(Prompt).whole]
         self.action_stop()
         return self.back
 
+    @property
     def unsaid(self) -> str:
-        """What was typed, and is not said."""
-        texts = (*self.query_one(Waiting).texts, self.query_one(Prompt).whole)
+        """What was typed and not said when it was left; asked once the talker is still."""
+        is_lost = self._left is not None and not self._left.is_kept
+        texts = [self._left.text, *self._typed] if is_lost and self._left else self._typed
         return "\n\n".join(text for text in texts if text.strip())
 
     @property
@@ -818,21 +934,26 @@ class ChatScreen(Confirming):
             return None
         return (self._view.name if self._view is not None else None) or self._begun
 
-    @work(exclusive=True, group="talk")
+    @work(group="change")
     async def action_new(self) -> None:
         """A new conversation; the present one is ended."""
-        if self._flow is not None or self._view is None:
+        if self._view is None or not await self._may_go():
             return
         private = self._view.private
         before = self._view.session_id
 
         def begun(ws: Workspace) -> tuple[View, list[str]]:
-            conversation = ws.new_conversation(private=private)
+            conversation = ws.chat.begin_anew(private=private)
             return look(conversation), told.of_a_new_one(conversation)
 
-        view, lines = await self.app.talker.do(begun)
-        self._reason = "asked for"
-        await self._show(view, lines)
+        async with self._pace:
+            try:
+                view, lines = await self.app.talker.do(begun)
+            except (VaultSessionsError, OSError) as error:
+                await self._fail(error)
+                return
+            self._reason = "asked for"
+            await self._show(view, lines)
         self._complete_ending(None if private else before)
 
     def _complete_ending(self, session_id: str | None) -> None:
@@ -841,26 +962,24 @@ class ChatScreen(Confirming):
             self.app.behind.end(session_id)
 
     def action_copy(self, code: bool = False) -> None:
-        """The last answer to the clipboard, or its last block of code."""
+        """The last answer to the clipboard, or the last block of code in any."""
         answers = (
             [m.text for m in self._view.messages if m.role == "assistant"] if self._view else []
         )
-        text = answers[-1] if answers else ""
         if code:
-            text = commands.last_code(text)
-        if text:
-            self.app.copy_to_clipboard(text)
-        self.query_one(Status).note("Copied." if text else "There is nothing to copy.")
+            answers = [block for text in answers if (block := commands.last_code(text))]
+        if answers:
+            self.app.copy_to_clipboard(answers[-1])
+        what = "block of code" if code else "answer"
+        self.query_one(Status).note("Copied." if answers else f"There is no {what} to copy.")
 
     async def action_earlier(self) -> None:
-        """A page up, and what came before the first one shown."""
-        conversation = self.query_one(Conversation)
-        if conversation.scroll_y > 0 or not await conversation.show_earlier():
-            conversation.scroll_page_up()
+        """A page up."""
+        await self.query_one(Conversation).page(-1)
 
-    def action_later(self) -> None:
+    async def action_later(self) -> None:
         """A page down."""
-        self.query_one(Conversation).scroll_page_down()
+        await self.query_one(Conversation).page(1)
 
     async def action_newest(self) -> None:
         """To the end of the conversation."""
@@ -869,4 +988,4 @@ class ChatScreen(Confirming):
 
 def _refreshed(ws: Workspace) -> View | None:
     """The open conversation, if it is another one on disk by now; in the talker's thread."""
-    return look(ws.conversation) if ws.refresh() and ws.conversation else None
+    return look(ws.chat.conversation) if ws.chat.refresh() and ws.chat.conversation else None

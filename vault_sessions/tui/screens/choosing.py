@@ -29,22 +29,22 @@ async def fill_form(app: ChatApp) -> NewSession | None:
 
     def offer(ws: Workspace) -> Offer:
         settings = ws.settings
-        providers = [Known(one.name, _own(one.model)) for one in ws.providers()]
-        skills = [Known(stem, skill.description) for stem, skill in ws.skills().items()]
+        providers = [Known(one.name, _own(one.model)) for one in ws.models.providers()]
+        skills = [Known(stem, skill.description) for stem, skill in ws.chat.skills().items()]
         return Offer(providers, skills, settings.default_provider, settings.default_skill)
 
     async def check(wanted: NewSession) -> dict[str, str]:
-        return await app.reader.do(lambda ws: ws.check_new(**wanted._asdict()))
+        return await app.reader.do(lambda ws: ws.chat.check_new(**wanted._asdict()))
 
     async def models(provider: str) -> list[str]:
-        return await app.asker.do(lambda ws: ws.models_of(provider))
+        return await app.asker.do(lambda ws: ws.models.of(provider))
 
     return await app.push_screen_wait(NewSessionScreen(await app.reader.do(offer), check, models))
 
 
 async def choose_model(app: ChatApp, view: View) -> Model | None:
     """Another provider, then one of its models; None: as it is."""
-    found = await app.reader.do(lambda ws: ws.providers())
+    found = await app.reader.do(lambda ws: ws.models.providers())
     known = [Choice(one.name, one.name, one.fault or _own(one.model), one.fault) for one in found]
     provider = await app.push_screen_wait(ChooseScreen("Provider", known, now=view.provider))
     if provider is None:
@@ -53,7 +53,7 @@ async def choose_model(app: ChatApp, view: View) -> Model | None:
         return Model(provider, "")
 
     async def more() -> list[Choice]:
-        names = await app.asker.do(lambda ws: ws.models_of(provider))
+        names = await app.asker.do(lambda ws: ws.models.of(provider))
         return [Choice(name, name) for name in names]
 
     own = next((one.model for one in found if one.name == provider), None)
@@ -72,7 +72,7 @@ async def choose_model(app: ChatApp, view: View) -> Model | None:
 
 async def choose_skill(app: ChatApp, now: str | None) -> str | None:
     """A skill by its stem, empty for none at all; None: as it is."""
-    skills = await app.reader.do(lambda ws: ws.skills())
+    skills = await app.reader.do(lambda ws: ws.chat.skills())
     here = (now or "").casefold()
     used = next((s for s, one in skills.items() if here in (s.casefold(), one.name.casefold())), "")
     choices = [Choice("", _NO_SKILL)]

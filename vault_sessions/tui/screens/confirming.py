@@ -46,7 +46,7 @@ class Confirming(Screen[None]):
     async def ask_offers(self) -> None:
         """Ask about what came up in the background, in earlier conversations."""
         try:
-            offers = await self.app.reader.do(lambda ws: ws.offers())
+            offers = await self.app.reader.do(lambda ws: ws.corrections.offers())
         except (VaultSessionsError, OSError) as error:
             await self._say_so(f"Warning: {error}")
             return
@@ -58,7 +58,7 @@ class Confirming(Screen[None]):
     async def look_for_correction(self, text: str) -> None:
         """Ask about the correction in what was just said, if there is one."""
         try:
-            proposal = await self.app.talker.do(lambda ws: ws.correction(text))
+            proposal = await self.app.talker.do(lambda ws: ws.corrections.find(text))
         except (VaultSessionsError, OSError) as error:  # the answer was given all the same
             await self._say_so(f"Warning: {error}")
             return
@@ -150,9 +150,9 @@ class Confirming(Screen[None]):
 
         def decline(ws: Workspace) -> None:
             if question.origin == "offer":
-                ws.settle_offer(question.proposal)
+                ws.corrections.settle(question.proposal)
             else:
-                ws.decline(question.proposal)
+                ws.corrections.decline(question.proposal)
 
         hand = self.app.reader if question.origin == "offer" else self.app.talker
         try:
@@ -171,9 +171,9 @@ class Confirming(Screen[None]):
 
 def _saved(ws: Workspace, question: Question, text: str) -> Change:
     """Save it, in a hand's thread; what came up in the background is settled then."""
-    change = ws.save_correction(question.proposal, text)
+    change = ws.corrections.save(question.proposal, text)
     if question.origin == "offer":
-        ws.settle_offer(question.proposal)
+        ws.corrections.settle(question.proposal)
     return change
 
 

@@ -217,7 +217,7 @@ class MemoryScreen(Screen[Place | None]):
     async def action_undo(self) -> None:
         """Take back a change that was made to memory, the latest or an earlier one."""
         try:
-            changes = await self.app.reader.do(lambda ws: ws.memory_log())
+            changes = await self.app.reader.do(lambda ws: ws.memory.log())
         except (VaultSessionsError, OSError) as error:
             self._complain(error)
             return
@@ -232,7 +232,7 @@ class MemoryScreen(Screen[Place | None]):
         if chosen is None:
             return
         try:
-            change = await self.app.reader.do(lambda ws: ws.memory_undo(chosen))
+            change = await self.app.reader.do(lambda ws: ws.memory.undo(chosen))
         except (VaultSessionsError, OSError) as error:
             self._complain(error)
             return
@@ -269,7 +269,7 @@ class MemoryScreen(Screen[Place | None]):
         if chosen is None:
             return
         try:
-            why = await self.app.reader.do(lambda ws: ws.memory_why(chosen))
+            why = await self.app.reader.do(lambda ws: ws.memory.why(chosen))
         except (VaultSessionsError, OSError) as error:
             self._complain(error)
             return
@@ -314,10 +314,10 @@ def _line(page: Page, width: int) -> list[Text]:
 def _pages(ws: Workspace) -> list[Page]:
     """What there is to read, in the reader's thread."""
     return [
-        Page("About you", ws.memory_file("user")[0]),
-        Page("Facts", ws.memory_file("facts")[0]),
+        Page("About you", ws.memory.file("user")[0]),
+        Page("Facts", ws.memory.file("facts")[0]),
         Page("Changes", None),
-        *(Page(_summary_title(path), path) for path in ws.summary_paths()),
+        *(Page(_summary_title(path), path) for path in ws.memory.summary_paths()),
     ]
 
 
@@ -331,8 +331,8 @@ def _summary_title(path: str) -> str:
 def _leaf(ws: Workspace, page: Page) -> Leaf:
     """A page as it is now, in the reader's thread."""
     if page.path is None:
-        return Leaf(changes=tuple(reversed(ws.memory_log())))
-    document = read_document(ws.memory_text(page.path).encode("utf-8", "surrogatepass"))
+        return Leaf(changes=tuple(reversed(ws.memory.log())))
+    document = read_document(ws.memory.text(page.path).encode("utf-8", "surrogatepass"))
     session_id = document.front.get("session_id")
     known = session_id if isinstance(session_id, str) else None
     return Leaf(_readable(document.body) or _NOTHING, document.body_line, known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +25,7 @@ from vault_sessions.tui.widgets.field import Field
 from vault_sessions.tui.widgets.keys import Keys
 from vault_sessions.tui.widgets.preview import Preview
 from vault_sessions.tui.widgets.session_list import Row, SessionList, rows_by_day
+from vault_sessions.tui.widgets.status import Status
 
 if TYPE_CHECKING:
     from vault_sessions.workspace import Workspace
@@ -74,8 +74,8 @@ class SessionsScreen(Screen[Choice | None]):
 
     def __init__(self, now: str | None) -> None:
         super().__init__()
-        self.filled = asyncio.Event()
-        """The first of them are there; keys are taken from then on."""
+        self.takes_keys = False
+        """Are the first of them there?"""
         self._now = now
         self._sessions: list[Session] = []
         self._hits: list[Hit] = []
@@ -89,7 +89,9 @@ class SessionsScreen(Screen[Choice | None]):
 
     def compose(self) -> ComposeResult:
         """The list, the preview beside it, a line to type in, and the keys."""
-        yield Static(id="title")
+        with Horizontal(id="top"):
+            yield Static(id="title")
+            yield Status()
         with Horizontal():
             with Vertical():
                 yield Static(id="heads")
@@ -135,7 +137,7 @@ class SessionsScreen(Screen[Choice | None]):
             self._sessions = await self.app.reader.do(lambda ws: ws.list())
         except (VaultSessionsError, OSError) as error:
             self._say(f"Error: {error}")
-            self.filled.set()
+            self.takes_keys = True
             return
         if self._change_to is not None:  # the row that is being changed stays in its place
             self._is_stale = True
@@ -169,7 +171,11 @@ class SessionsScreen(Screen[Choice | None]):
         self._say(f"{count:,}{many}{' found' if typed else ''}{about}")
         self._draw_heads()
         self.refresh_bindings()
-        self.filled.set()
+        self.takes_keys = True
+
+    def note_in_passing(self, text: str) -> None:
+        """Something to know, which goes by itself."""
+        self.query_one(Status).note(text)
 
     def _say(self, text: str) -> None:
         self.query_one("#title", Static).update(Text(f" Sessions · {safe(text)}", style="bold"))
@@ -304,7 +310,7 @@ class SessionsScreen(Screen[Choice | None]):
             told = await self.app.reader.do(change)
         except (VaultSessionsError, OSError) as error:
             return str(error)
-        self.notify(safe(told), markup=False)
+        self.app.tell_quietly(told)
         self._load(stay)
         return ""
 
@@ -373,7 +379,7 @@ class SessionsScreen(Screen[Choice | None]):
 
         def change(text: str) -> Callable[[Workspace], str]:
             def exported(ws: Workspace) -> str:
-                ws.export_session(session.id, text.strip())
+                ws.transfer.export(session.id, text.strip())
                 return f"Exported to {text.strip()}."
 
             return exported
@@ -400,31 +406,32 @@ class SessionsScreen(Screen[Choice | None]):
             return
 
         def deleted(ws: Workspace) -> str:
-            ws.delete([session.id])
+            ws.trash.delete([session.id])
             self.app.deleted.append(session.id)
             return f"{session.label} is in the trash; u brings it back."
 
         await self._change_or_tell(deleted)
 
-    @work(exclusive=True, group="ask")
+    @work(group="undo")
     async def action_undo(self) -> None:
         """Bring back what was deleted last."""
         if not self.app.deleted:
             return
-        session_id = self.app.deleted[-1]
+        session_id = self.app.deleted.pop()
 
         def restored(ws: Workspace) -> str:
-            label = ws.restore(session_id).label
-            self.app.deleted.remove(session_id)
-            return f"{label} is back."
+            return f"{ws.trash.restore(session_id).label} is back."
 
-        await self._change_or_tell(restored, session_id)
+        if not await self._change_or_tell(restored, session_id):
+            self.app.deleted.append(session_id)
 
     async def _change_or_tell(
         self, change: Callable[[Workspace], str], stay: str | None = None
-    ) -> None:
+    ) -> bool:
+        """Do it and say so, or what is wrong. Was it done?"""
         if fault := await self._change(change, stay):
             self.notify(safe(fault), severity="error", markup=False)
+        return not fault
 
     # --- the preview ---
 

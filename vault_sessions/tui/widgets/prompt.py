@@ -8,6 +8,7 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding
 from textual.document._document import Document, EditResult, Location
+from textual.document._edit import Edit as Replacement
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -153,15 +154,22 @@ class Prompt(TextArea):
         """A new line where the cursor is."""
         self._replace_via_keyboard("\n", *self.selection)
 
-    def action_delete_left(self) -> None:
-        """A character, or a sign with what it stands for."""
-        row, column = self.cursor_location
-        before = self.document.get_line(row)[:column]
-        sign = before[before.rfind("⟦") :]
-        if self.selection.is_empty and sign in self._folded:
-            self.delete((row, column - len(sign)), (row, column), maintain_selection_offset=False)
-        else:
-            super().action_delete_left()
+    def edit(self, edit: Replacement) -> EditResult:
+        """(Textual's: all that changes the text.) What cuts into a sign takes the whole of it, with
+        what it stands for; what is typed in one comes behind it."""
+        if self._folded:
+            first, last = sorted((edit.from_location, edit.to_location))
+            start, end = self._around_sign(*first), self._around_sign(*last)
+            edit.from_location = end[1] if first == last else start[0]
+            edit.to_location = end[1]
+        return super().edit(edit)
+
+    def _around_sign(self, row: int, column: int) -> tuple[Location, Location]:
+        """Where the sign begins and ends that this is inside of; else this place, twice."""
+        for sign in _SIGN.finditer(self.document.get_line(row)):
+            if sign[0] in self._folded and sign.start() < column < sign.end():
+                return (row, sign.start()), (row, sign.end())
+        return (row, column), (row, column)
 
     def action_back(self) -> None:
         """A line up; above the first one, what was said before."""
