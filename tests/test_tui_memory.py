@@ -461,7 +461,7 @@ def test_what_came_up_in_the_background_is_asked_at_the_start(home: Home) -> Non
         await ui.shows("+ Runs about 40 km a week", "2 of 2")
         await ui.press("n")
         await ui.until(lambda: card.asks is None)
-        assert await ui.app.reader.do(lambda ws: ws.offers()) == []
+        assert await ui.app.reader.do(lambda ws: ws.corrections.offers()) == []
         await ui.press("ctrl+q")
 
     run(home, script, DESIGN)

@@ -36,7 +36,7 @@ async def open_picker(ui: Ui) -> SessionList:
     await ui.until(lambda: isinstance(ui.app.screen, ChatScreen))
     await ui.shows("messages")
     await ui.press("ctrl+l")
-    await ui.shows("Sessions · ", "esc Back")
+    await ui.shows("Sessions · ", "Esc Back")
     return ui.app.screen.query_one(SessionList)
 
 
@@ -117,7 +117,7 @@ def test_a_click_marks_and_a_second_one_opens(home: Home) -> None:
         await ui.shows('Resumed "Achilles tendinopathy')
         await open_picker(ui)
         keys = ui.app.screen.query_one(Keys)
-        await ui.pilot.click(keys, offset=(ui.line("esc Back").index("esc"), keys.size.height - 1))
+        await ui.pilot.click(keys, offset=(ui.line("Esc Back").index("Esc"), keys.size.height - 1))
         await ui.until(lambda: isinstance(ui.app.screen, ChatScreen))
 
     run(home, script, HERE)
@@ -177,7 +177,8 @@ def test_the_preview_shows_the_end_of_the_marked_one(home: Home) -> None:
         await mark(ui, "denver-move")
         await ui.press("space")
         await ui.shows("18 messages", "J/K Scroll")
-        assert ui.lines[1].partition("│")[0].split() == ["Name", "Provider", "Active", "Msgs"]
+        columns = ["Name", "Provider", "Active", "Msgs"]
+        await ui.until(lambda: ui.lines[1].partition("│")[0].split() == columns)
         await ui.press("up")
         await ui.shows("14 messages")  # achilles
         await ui.press("K", "J", "space")

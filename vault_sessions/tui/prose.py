@@ -16,7 +16,8 @@ from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
 from rich.segment import Segment
-from rich.syntax import Syntax
+from rich.style import Style
+from rich.syntax import ANSI_DARK, ANSI_LIGHT, ANSISyntaxTheme, Syntax
 from rich.text import Text
 from rich.theme import Theme
 
@@ -24,23 +25,30 @@ from vault_sessions.formats.display import safe
 
 LINES = 40
 """A list, a table or a block of code is cut into pieces of so many lines."""
-_STYLES = Theme(
-    {
-        "markdown.h1": "bold underline",
-        "markdown.h2": "bold underline",
-        "markdown.h3": "bold",
-        "markdown.h4": "bold",
-        "markdown.h5": "bold",
-        "markdown.h6": "bold dim",
-        "markdown.code": "cyan",
-        "markdown.block_quote": "italic",
-        "markdown.hr": "dim",
-        "markdown.link": "underline",
-        "markdown.link_url": "dim",
-        "markdown.item.bullet": "cyan",
-        "markdown.item.number": "cyan",
-    }
-)
+_STYLES = {
+    "markdown.h1": "bold underline",
+    "markdown.h2": "bold underline",
+    "markdown.h3": "bold",
+    "markdown.h4": "bold",
+    "markdown.h5": "bold",
+    "markdown.h6": "bold dim",
+    "markdown.block_quote": "italic",
+    "markdown.hr": "dim",
+    "markdown.link": "underline",
+    "markdown.link_url": "dim",
+    "markdown.table.header": "bold",
+    "markdown.table.border": "dim",
+}
+_COLOURED = ("code", "item.bullet", "item.number")
+_ON_DARK = {"bright_blue": "bright_magenta"}
+_ON_LIGHT = {
+    "bright_blue": "blue",
+    "bright_red": "red",
+    "cyan": "magenta",
+    "green": "magenta",
+    "yellow": "red",
+}
+"""What stands for a colour that is hard to read on such a ground, where there are only sixteen."""
 
 
 class Piece(NamedTuple):
@@ -148,7 +156,7 @@ def _of_table(lines: list[str]) -> Iterator[Piece]:
 
 def draw(piece: Piece, look: Look) -> list[list[Segment]]:
     """The lines of a piece, none of them wider than there is room."""
-    console = _console()
+    console = _console(look.dark)
     options = console.options.update(width=max(4, look.width), height=None)
     lines = console.render_lines(_Drawn(piece.source, look), options, pad=False)
     while lines and not any(segment.text.strip() for segment in lines[-1]):
@@ -160,14 +168,28 @@ def draw(piece: Piece, look: Look) -> list[list[Segment]]:
 
 def words(piece: Piece, look: Look) -> list[list[Segment]]:
     """The lines of a text that is drawn as it is."""
-    console = _console()
+    console = _console(look.dark)
     options = console.options.update(width=max(4, look.width), height=None)
     return console.render_lines(Text(piece.source, overflow="fold"), options, pad=False)
 
 
-@lru_cache(1)
-def _console() -> Console:
-    return Console(file=StringIO(), force_terminal=True, color_system="truecolor", theme=_STYLES)
+@lru_cache(2)
+def _console(dark: bool) -> Console:
+    colour = "cyan" if dark else "blue"
+    styles = _STYLES | {f"markdown.{name}": colour for name in _COLOURED}
+    theme = Theme(styles)
+    return Console(file=StringIO(), force_terminal=True, color_system="truecolor", theme=theme)
+
+
+@lru_cache(2)
+def _code_theme(dark: bool) -> ANSISyntaxTheme:
+    styles, instead = (ANSI_DARK, _ON_DARK) if dark else (ANSI_LIGHT, _ON_LIGHT)
+    return ANSISyntaxTheme({token: _legible(style, instead) for token, style in styles.items()})
+
+
+def _legible(style: Style, instead: dict[str, str]) -> Style:
+    name = style.color.name if style.color is not None else ""
+    return style + Style(color=instead[name]) if name in instead else style
 
 
 class _Code(CodeBlock):
@@ -176,19 +198,20 @@ class _Code(CodeBlock):
     @classmethod
     def create(cls, markdown: Markdown, token: Token) -> _Code:
         made = cls((token.info or "").split(" ")[0] or "text", markdown.code_theme)
-        made.ground = markdown._look.code if isinstance(markdown, _Drawn) else ""
+        if isinstance(markdown, _Drawn):
+            made.look = markdown._look
         return made
 
-    ground = ""
+    look = Look(0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Syntax(
             str(self.text).rstrip("\n"),
             self.lexer_name,
-            theme=self.theme,
+            theme=_code_theme(self.look.dark),
             word_wrap=True,
             padding=(0, 1),
-            background_color=self.ground or "default",
+            background_color=self.look.code or "default",
         )
 
 
@@ -205,8 +228,7 @@ class _Drawn(Markdown):
     }
 
     def __init__(self, source: str, look: Look) -> None:
-        theme = "ansi_dark" if look.dark else "ansi_light"
-        super().__init__("", code_theme=theme, hyperlinks=False)
+        super().__init__("", hyperlinks=False)
         self._look = look
         self.parsed = _whole().parse(source)
         for token in self.parsed:

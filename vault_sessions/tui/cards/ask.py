@@ -28,7 +28,8 @@ class AskScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The question, and the keys."""
         with Vertical(classes="card"):
-            yield Static(Text(safe(self._question)), classes="question")
+            yield Static(Text(safe(self._question)))
+            yield Static("y · Enter  yes     n · Esc  no", classes="answers", markup=False)
         yield Keys()
 
     def action_answer(self, yes: bool) -> None:

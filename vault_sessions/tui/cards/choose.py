@@ -108,7 +108,8 @@ class ChooseScreen(ModalScreen[str | None]):
         self._fit = fit
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(self._line(one)) for one in fit])
+        none = Option(Text("Nothing has that."), disabled=True)
+        options.add_options([Option(self._line(one)) for one in fit] or [none])
         values = [one.value for one in fit]
         wanted = next((v for v in (marked, self._now) if v is not None and v in values), None)
         options.highlighted = values.index(wanted) if wanted is not None else 0 if fit else None

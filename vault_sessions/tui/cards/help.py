@@ -16,7 +16,7 @@ from textual.widgets import Static
 from vault_sessions.tui.commands import COMMANDS
 from vault_sessions.tui.widgets.keys import Keys
 
-_NAMES = {"pageup": "PageUp", "pagedown": "PageDown", "escape": "Esc", "slash": "/"}
+_NAMES = {"pageup": "PageUp", "pagedown": "PageDown", "escape": "Esc", "slash": "/", "␣": "Space"}
 _NAMES |= {"less_than_sign": "<", "greater_than_sign": ">"}
 _SAID = {command.name: command.does for command in COMMANDS}
 

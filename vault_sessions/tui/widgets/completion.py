@@ -13,6 +13,8 @@ _MOST = 8
 class Completion(Static):
     """A few lines; Tab takes the marked one, Up and Down mark another."""
 
+    COMPONENT_CLASSES = {"completion--marked"}
+
     def __init__(self) -> None:
         super().__init__(classes="hidden")
         self.found: list[Command] = []
@@ -36,10 +38,11 @@ class Completion(Static):
 
     def _draw(self) -> None:
         self.set_class(not self.found, "hidden")
+        marked = self.get_component_rich_style("completion--marked", partial=True)
         text = Text(no_wrap=True, overflow="ellipsis")
         first = max(0, min(self._marked - _MOST + 1, len(self.found) - _MOST))
         for place, command in enumerate(self.found[first : first + _MOST], first):
-            style = "reverse" if place == self._marked else ""
+            style = marked if place == self._marked else ""
             name = f"/{command.name} {command.argument}".rstrip()
             text.append(f"{name:<24}", style=style)
             text.append(f" {command.does}", style="dim")

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-
 from rich.text import Text
 from textual.widgets import Static
 
 from vault_sessions.formats.display import safe_line
 from vault_sessions.formats.times import format_time, local_time
+from vault_sessions.tui.badge import badge
 from vault_sessions.tui.talk import View
-
-COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red")
-
-
-def badge(provider: str) -> Text:
-    """A provider's name on its colour, the same one everywhere."""
-    colour = COLOURS[zlib.crc32(provider.encode()) % len(COLOURS)]
-    return Text(f" {safe_line(provider)} ", style=f"bold black on {colour}")
 
 
 class Header(Static):
@@ -39,13 +30,14 @@ class Header(Static):
             return
         line = Text(" ", no_wrap=True, overflow="ellipsis", end="")
         label = Text(safe_line(self._view.label), style="bold")
-        provider = badge(self._view.provider)
+        provider = badge(self._view.provider, self.app.current_theme)
         label.truncate(max(12, self.size.width - provider.cell_len - 3), overflow="ellipsis")
         line.append_text(label).append(" ").append_text(provider)
         for part in _parts(self._view):
             if line.cell_len + part.cell_len > self.size.width:
                 break
             line.append_text(part)
+        line.truncate(self.size.width, overflow="ellipsis", pad=True)
         self.update(line)
 
 

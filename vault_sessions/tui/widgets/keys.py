@@ -6,6 +6,7 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -51,10 +52,28 @@ class Keys(Static):
     def _shown(self) -> list[tuple[str, str, str]]:
         """For each: the key, how it is written, what it does."""
         found: dict[str, tuple[str, str, str]] = {}
-        for _, binding, enabled, _ in self.screen.active_bindings.values():
+        places: dict[str, int] = {}
+        for node, binding, enabled, _ in self.screen.active_bindings.values():
             if binding.show and enabled:
-                shown = self.app.get_key_display(binding)
+                shown = _written(self.app.get_key_display(binding))
                 found.setdefault(binding.action, (binding.key, shown, binding.description))
-        declared = [one.action for one in self.screen.BINDINGS if isinstance(one, Binding)]
-        order = {action: place for place, action in enumerate(declared)}
-        return [found[action] for action in sorted(found, key=lambda a: order.get(a, len(order)))]
+                places.setdefault(binding.action, self._place(binding, node))
+        return [found[action] for action in sorted(found, key=places.__getitem__)]
+
+    def _place(self, binding: Binding, node: DOMNode) -> int:
+        """First what only the place with the focus has, last what there is everywhere."""
+        declared = [one for one in self.screen.BINDINGS if isinstance(one, Binding)]
+        for place, one in enumerate(declared):
+            if binding.key in one.key.split(","):
+                return place
+        return len(declared) if node in (self.screen, self.app) else -1
+
+
+def _written(key: str) -> str:
+    """As it stands on the keyboard: ``^L``, ``F1``, ``Esc``."""
+    if key.startswith("^"):
+        return key.upper()
+    if key == "␣":
+        return "Space"
+    is_name = len(key) > 1 and key.isascii() and key.isalnum()
+    return key[0].upper() + key[1:] if is_name else key

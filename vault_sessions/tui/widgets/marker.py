@@ -23,6 +23,11 @@ class Marker(Static):
         super().__init__(markup=False)
         self._fork = fork
 
+    @property
+    def message_id(self) -> str:
+        """The form that is shown."""
+        return self._fork.ids[self._fork.at]
+
     def on_mount(self) -> None:
         """Show it."""
         self.show(self._fork)

@@ -11,10 +11,12 @@ from textual.widgets import Static
 
 from vault_sessions.formats.display import safe, safe_line
 from vault_sessions.formats.times import local_time
-from vault_sessions.tui.widgets.header import badge
+from vault_sessions.tui.badge import badge
 
 if TYPE_CHECKING:
-    from vault_sessions.workspace import Shown
+    from textual.theme import Theme
+
+    from vault_sessions.workspace.showing import Shown
 
 _MESSAGES, _LONGEST = 12, 4000
 
@@ -30,7 +32,7 @@ class Preview(Vertical):
 
     def show(self, shown: Shown) -> None:
         """Show this session."""
-        self.query_one(".about", Static).update(_about(shown))
+        self.query_one(".about", Static).update(_about(shown, self.app.current_theme))
         self.query_one(".words", Static).update(_end_of(shown))
         said = self.query_one(VerticalScroll)
         self.call_after_refresh(said.scroll_end, animate=False)
@@ -46,14 +48,14 @@ class Preview(Vertical):
         said.scroll_relative(y=by * max(1, said.size.height // 2), animate=False)
 
 
-def _about(shown: Shown) -> Text:
+def _about(shown: Shown, theme: Theme) -> Text:
     session = shown.session
     text = Text(safe_line(session.label), style="bold")
     if session.name and session.topic:
         text.append(f"\n{safe_line(session.topic)}", "not bold")
     text.append("\n")
     if session.provider:
-        text.append_text(badge(session.provider))
+        text.append_text(badge(session.provider, theme))
     model = session.model if session.model != session.provider else None
     known = [safe_line(known) for known in (model, session.skill) if known]
     text.append(f" {' · '.join(known)}\n" if known else "\n", "not bold")
@@ -62,7 +64,8 @@ def _about(shown: Shown) -> Text:
     if session.directory:
         text.append(f"\n{safe_line(session.directory)}", "not bold")
     if shown.problems:
-        text.append(f"\n{len(shown.problems)} problems: vault-sessions doctor", "not bold")
+        many = "1 problem" if len(shown.problems) == 1 else f"{len(shown.problems)} problems"
+        text.append(f"\n{many}: vault-sessions doctor", "not bold")
     return text
 
 

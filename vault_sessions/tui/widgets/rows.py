@@ -114,13 +114,14 @@ class Rows(ScrollView, Generic[T], can_focus=True):
         style, is_marked = self.rich_style, place == self.at
         if is_marked:
             style = self.get_component_rich_style("rows--marked")
-        drawn = self._draw(self._items[place], width - 2)
+        room = width - self.styles.scrollbar_size_vertical
+        drawn = self._draw(self._items[place], room - 2)
         drawn += [Text()] * (self._each - len(drawn))
         strips = []
         for text in drawn[: self._each]:
             line = Text("▌ " if is_marked else "  ", end="", no_wrap=True)
             line.append_text(text)
-            line.truncate(width, overflow="ellipsis")
+            line.truncate(room, overflow="ellipsis")
             strip = Strip(line.render(self.app.console)).apply_style(style)
             strips.append(strip.adjust_cell_length(width, style).crop(0, width))
         return strips

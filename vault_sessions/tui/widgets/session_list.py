@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual import events
@@ -18,11 +19,11 @@ from textual.strip import Strip
 from vault_sessions.formats.display import safe_line
 from vault_sessions.formats.times import format_time, local_time
 from vault_sessions.model import Session
-from vault_sessions.tui.widgets.header import badge
+from vault_sessions.tui.badge import badge
 
-_WITH_BADGE, _WITH_START, _WITH_MODEL = 56, 72, 120
+_WITH_BADGE, _WITH_START, _WITH_MODEL = 55, 71, 119
 """From so many columns on there is room for the provider, the day of the start, the model."""
-_WIDEST_BADGE, _WIDEST_MODEL = 14, 24
+_WIDEST_BADGE, _WIDEST_MODEL, _WIDEST = 14, 24, 150
 _MARK = 3
 _MARKS = {"ended": "✓", "ending": "…"}
 
@@ -118,7 +119,7 @@ class SessionList(ScrollView, can_focus=True, inherit_bindings=False):
         """
         self._rows, self._words, self._open = rows, words, is_open
         used = {row.session.provider for row in rows if row.session is not None}
-        widths = [badge(provider).cell_len for provider in used if provider]
+        widths = [cell_len(safe_line(provider)) + 2 for provider in used if provider]
         self._badge = min(_WIDEST_BADGE, max(widths, default=0))
         self.virtual_size = Size(self.size.width, len(rows))
         self.at = self._place_of(stay)
@@ -147,8 +148,8 @@ class SessionList(ScrollView, can_focus=True, inherit_bindings=False):
         """Where the name of the marked row is on the screen."""
         y = self.content_region.y + self.at - round(self.scroll_y)
         x = self.content_region.x + _MARK
-        right = self._right(None, self.size.width).cell_len
-        return Region(x, y, self.size.width - _MARK - right - 1, 1)
+        right = self._right(None, self._room).cell_len
+        return Region(x, y, self._room - _MARK - right - 1, 1)
 
     def move(self, by: int) -> None:
         """Mark the row that is so many rows of sessions further; the last one, if there are
@@ -195,9 +196,14 @@ class SessionList(ScrollView, can_focus=True, inherit_bindings=False):
 
     # --- drawing ---
 
+    @property
+    def _room(self) -> int:
+        """The columns there are beside the scrollbar, as far as the eye stays in a line."""
+        return min(_WIDEST, self.size.width - self.styles.scrollbar_size_vertical)
+
     def headings(self) -> Text:
         """What the columns are, above the list."""
-        width = self.size.width
+        width = self._room
         line = Text(" " * _MARK + "Name", end="", no_wrap=True, style="dim")
         right = self._right(None, width)
         line.truncate(max(0, width - right.cell_len), pad=True)
@@ -216,7 +222,7 @@ class SessionList(ScrollView, can_focus=True, inherit_bindings=False):
             style = self.get_component_rich_style("sessions--day")
         elif place == self.at:
             style = self.get_component_rich_style("sessions--marked")
-        strip = Strip(list(self._line(row, width).render(self.app.console))).apply_style(style)
+        strip = Strip(list(self._line(row, self._room).render(self.app.console))).apply_style(style)
         return strip.adjust_cell_length(width, style).crop(0, width)
 
     def _line(self, row: Row, width: int) -> Text:
@@ -257,7 +263,9 @@ class SessionList(ScrollView, can_focus=True, inherit_bindings=False):
         start, active, count = "Started", "Active", "Msgs"
         provider = Text("Provider") if self._badge else Text()
         if session is not None:
-            provider = badge(session.provider) if session.provider else Text()
+            provider = (
+                badge(session.provider, self.app.current_theme) if session.provider else Text()
+            )
             start = local_time(session.created_at)[:10]
             active = local_time(session.updated_at)[11:16]
             count = str(session.message_count)

@@ -21,6 +21,7 @@ class Status(Static):
     _what = ""
     _can_stop = True
     _note = ""
+    _note_began = 0.0
     _note_until = 0.0
     _timer: Timer | None = None
 
@@ -37,14 +38,20 @@ class Status(Static):
         self._wake()
 
     def idle(self) -> None:
-        """Nothing is being done."""
+        """Nothing is being done. What was said while one had to wait was about that, and goes with
+        it, unless it is a warning."""
+        has_waited = self._since is not None and not self._can_stop
+        is_about_that = has_waited and self._note_began >= (self._since or 0.0)
+        if is_about_that and not self._note.startswith("Warning"):
+            self._note_until = 0.0
         self._since = None
         self._draw()
 
     def note(self, text: str) -> None:
         """Say something for some seconds."""
         self._note = safe_line(text)
-        self._note_until = monotonic() + _NOTE_SECONDS
+        self._note_began = monotonic()
+        self._note_until = self._note_began + _NOTE_SECONDS
         self._wake()
 
     def _wake(self) -> None:
@@ -58,10 +65,10 @@ class Status(Static):
         if self._since is not None:
             passed = now - self._since
             line.append(f"{_FRAMES[int(passed * 10) % len(_FRAMES)]} {self._what} {passed:.0f} s")
-            line.append(" · Esc stops it" if self._can_stop else "", style="dim")
+            line.append(" · Esc stops it" if self._can_stop else "")
         if now < self._note_until:
             line.append("  " if line else "")
-            line.append(self._note, style="dim")
+            line.append(self._note)
         elif self._since is None and self._timer is not None:
             self._timer.pause()
         self.update(line, layout=False)

@@ -11,7 +11,7 @@ from vault_sessions.formats.display import safe_line
 class Waiting(Static):
     """A line for each text that waits; not there while none does."""
 
-    DEFAULT_CSS = "Waiting { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }"
+    DEFAULT_CSS = "Waiting { height: auto; max-height: 4; padding: 0 1; }"
 
     def __init__(self) -> None:
         super().__init__(classes="hidden")
