@@ -531,3 +531,14 @@ def test_progress_goes_from_nothing_to_all(home: Home, monkeypatch: pytest.Monke
     assert seen[0] == 0
     assert seen == sorted(seen)
     assert 0.9 < seen[-1] <= 1
+
+
+def test_where_no_trash_can_be_nothing_is_moved(home: Home) -> None:
+    """And that is what is said."""
+    path = session(home, "fruit")
+    (home.vault / ".vault-sessions").mkdir(exist_ok=True)
+    (home.vault / ".vault-sessions/trash").write_text("in the way")
+    done = home.run("delete", "fruit", "--yes")
+    assert done.returncode == 1
+    assert "Nothing was changed." in done.stderr
+    assert path.exists()

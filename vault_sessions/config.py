@@ -320,7 +320,7 @@ TABLE = (
         "ui.theme",
         "theme",
         _choice("auto", "light", "dark"),
-        "colours on the terminal; not used yet",
+        "colours on the terminal",
     ),
     Setting("ui.recap_exchanges", "recap_exchanges", _COUNT, "exchanges shown on resume"),
 )

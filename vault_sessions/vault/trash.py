@@ -141,9 +141,13 @@ def throw_away(
         )
     except OSError as error:
         name = error.filename or inside
-        raise VaultError(
-            f"The trash: {name}: {error.strerror}. What was moved is in {folder}."
-        ) from error
+        left = f"What was moved is in {folder}."
+        if not any(os.path.lexists(vault.absolute(f"{folder}/{path}")) for path in paths):
+            from shutil import rmtree
+
+            rmtree(inside, ignore_errors=True)
+            left = "Nothing was changed."
+        raise VaultError(f"The trash: {name}: {error.strerror}. {left}") from error
     return folder
 
 

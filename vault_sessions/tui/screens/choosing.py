@@ -13,6 +13,7 @@ from vault_sessions.tui.widgets.combo import Known
 
 if TYPE_CHECKING:
     from vault_sessions.workspace import Workspace
+    from vault_sessions.workspace.models import Answering
 
 _NO_SKILL = "none"
 
@@ -29,7 +30,7 @@ async def fill_form(app: ChatApp) -> NewSession | None:
 
     def offer(ws: Workspace) -> Offer:
         settings = ws.settings
-        providers = [Known(one.name, _own(one.model)) for one in ws.models.providers()]
+        providers = [Known(one.name, _about(one)) for one in ws.models.providers()]
         skills = [Known(stem, skill.description) for stem, skill in ws.chat.skills().items()]
         return Offer(providers, skills, settings.default_provider, settings.default_skill)
 
@@ -45,7 +46,7 @@ async def fill_form(app: ChatApp) -> NewSession | None:
 async def choose_model(app: ChatApp, view: View) -> Model | None:
     """Another provider, then one of its models; None: as it is."""
     found = await app.reader.do(lambda ws: ws.models.providers())
-    known = [Choice(one.name, one.name, one.fault or _own(one.model), one.fault) for one in found]
+    known = [Choice(one.name, one.name, one.fault or _about(one), one.fault) for one in found]
     provider = await app.push_screen_wait(ChooseScreen("Provider", known, now=view.provider))
     if provider is None:
         return None
@@ -81,5 +82,7 @@ async def choose_skill(app: ChatApp, now: str | None) -> str | None:
     return await app.push_screen_wait(ChooseScreen(title, choices, now=used))
 
 
-def _own(model: str | None) -> str:
-    return model or "the provider's own"
+def _about(one: Answering) -> str:
+    if one.name == OFFLINE:
+        return "no model: looks things up in your vault"
+    return one.model or "the provider's own model"
