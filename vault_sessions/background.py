@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from vault_sessions.errors import ProviderError, VaultSessionsError
@@ -130,7 +131,7 @@ class Background:
         for done in workspace.endings.look_after():
             if done.error is not None:
                 self._fails = True
-                self._tell(f"The end of session {done.session_id} waits: {done.error}")
+                self._tell(f"The end of {done.label!r} waits: {done.error}")
             if self._leaving.is_set():
                 return
 
@@ -139,4 +140,7 @@ class Background:
             workspace.endings.complete(session_id)
         except VaultSessionsError as error:
             self._fails = isinstance(error, ProviderError)
-            self._tell(f"The end of session {session_id} waits: {error}")
+            label = session_id
+            with suppress(VaultSessionsError):
+                label = workspace.find(session_id).label
+            self._tell(f"The end of {label!r} waits: {error}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vault_sessions.background import Background
 from vault_sessions.cli.door import Door
-from vault_sessions.cli.telling import come_back
+from vault_sessions.cli.telling import come_back, command
 from vault_sessions.errors import VaultSessionsError
 from vault_sessions.formats.display import safe
 
@@ -38,7 +38,7 @@ def converse(door: Door, wanted: Wanted) -> None:
     if left.broke is not None:
         raise VaultSessionsError(
             f"The screen broke ({left.broke}). What was said is kept.\n"
-            "Go on with it, or without a screen: vault-sessions chat --plain"
+            f"Go on with it, or without a screen: {command(door, 'chat', '--plain')}"
         )
     if left.code:
         raise SystemExit(left.code)

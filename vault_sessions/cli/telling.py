@@ -65,9 +65,13 @@ def hint_providers(door: Door) -> None:
 
 def come_back(door: Door, name: str) -> None:
     """Say how to go on with a session (its name or id) the next time; it can be pasted."""
+    door.note(f"Come back: {command(door, 'chat', '-s', name)}")
+
+
+def command(door: Door, *arguments: str) -> str:
+    """A command on this vault, as it can be pasted."""
     vault = ("--vault", door.vault) if door.vault else ()
-    command = shlex.join(("vault-sessions", *vault, "chat", "-s", name))
-    door.note(f"Come back: {safe_line(command)}")
+    return safe_line(shlex.join(("vault-sessions", *vault, *arguments)))
 
 
 def waiting(door: Door) -> Any:

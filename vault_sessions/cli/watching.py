@@ -69,7 +69,7 @@ def _once(door: Door, as_json: bool) -> None:
     sys.stdout.flush()
     for ended in door.workspace.endings.look_after():
         if ended.error is not None:
-            door.note(f"The end of session {ended.session_id} waits: {ended.error}")
+            door.note(f"The end of {safe_line(ended.label)!r} waits: {ended.error}")
         elif ended.status == "ended":
             door.note(f"Ended: {safe_line(ended.label)}")
 

@@ -24,7 +24,7 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from vault_sessions.background import Background
-from vault_sessions.formats.display import safe_line
+from vault_sessions.formats.display import safe, safe_line
 from vault_sessions.live import Live
 from vault_sessions.model import Proposal
 from vault_sessions.tui.cards.ask import AskScreen
@@ -191,7 +191,7 @@ class ChatApp(App[str | None]):
         if isinstance(self.screen, Quiet) and len(text) <= _SHORT and "\n" not in text:
             self.screen.note_in_passing(text)
         else:
-            self.notify(text, markup=False)
+            self.notify(safe(text), markup=False)
 
     def give_up(self, error: Exception) -> None:
         """Leave before anything was begun; who ran it is told why."""
