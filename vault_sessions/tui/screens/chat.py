@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import TextArea
 
@@ -19,10 +20,8 @@ from vault_sessions.errors import BadAnswer, VaultSessionsError
 from vault_sessions.tui import commands, told
 from vault_sessions.tui.app import ChatApp
 from vault_sessions.tui.cards.ask import AskScreen
-from vault_sessions.tui.cards.correction import CorrectionCard
 from vault_sessions.tui.cards.new_session import NewSession
 from vault_sessions.tui.newest import Newest
-from vault_sessions.tui.screens.confirming import Confirming
 from vault_sessions.tui.talk import (
     Flow,
     View,
@@ -41,11 +40,13 @@ from vault_sessions.tui.widgets.header import Header
 from vault_sessions.tui.widgets.keys import Keys
 from vault_sessions.tui.widgets.marker import Marker
 from vault_sessions.tui.widgets.prompt import Prompt
+from vault_sessions.tui.widgets.questions import Questions
 from vault_sessions.tui.widgets.status import Status
 from vault_sessions.tui.widgets.waiting import Waiting
 
 if TYPE_CHECKING:
     from vault_sessions.lifecycle.turns import Turn
+    from vault_sessions.model import Proposal
     from vault_sessions.rules.resume import Decision
     from vault_sessions.tui.screens.search import Asked, Searched
     from vault_sessions.workspace import Workspace
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 _DRAW_SECONDS = 0.05
 
 
-class ChatScreen(Confirming):
+class ChatScreen(Screen[None]):
     """One conversation. Everything that may take time is asked of a hand."""
 
     app: ChatApp
@@ -85,6 +86,7 @@ class ChatScreen(Confirming):
         ),
         Binding("greater_than_sign", "branch(1)", show=False, priority=True),
         Binding("ctrl+y", "copy", "Copy", show=False, priority=True),
+        Binding("f2", "answer", "Answer", priority=True),
         Binding("f1", "help", "Help", priority=True),
         Binding(
             "pageup",
@@ -129,7 +131,7 @@ class ChatScreen(Confirming):
         yield Banner()
         yield Conversation()
         yield Status(id="status")
-        yield CorrectionCard(self.type_on)
+        yield Questions(lambda: self.session_now)
         yield Waiting()
         yield completion
         yield Prompt(completion)
@@ -158,7 +160,7 @@ class ChatScreen(Confirming):
 
         await self._begin(decided, wanted, first=True)
         if self._view is not None and not wanted.private:
-            self.ask_offers()
+            self.query_one(Questions).ask_offers()
             self._look_around()
         self._say_what_waits()
 
@@ -236,7 +238,7 @@ class ChatScreen(Confirming):
     async def _show(self, view: View, lines: list[str]) -> None:
         """Show a conversation from its beginning to its end."""
         self._view = view
-        self.forget_questions()
+        self.query_one(Questions).forget()
         self._begun = view.session_id
         self.query_one(Header).show(view)
         conversation = self.query_one(Conversation)
@@ -304,8 +306,19 @@ class ChatScreen(Confirming):
     # --- a turn ---
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        """Offer the commands that begin so."""
-        self.query_one(Completion).look(event.text_area.text)
+        """Offer the commands that begin so; ask what waits for an empty input."""
+        if isinstance(event.text_area, Prompt):
+            self.query_one(Completion).look(event.text_area.text)
+            if not event.text_area.text:
+                self.query_one(Questions).ask_when_quiet()
+
+    def confirm(self, proposal: Proposal, answer: Callable[[str | None], None]) -> None:
+        """Ask for a tool that wants to change memory."""
+        self.query_one(Questions).ask_for_tool(proposal, answer)
+
+    def action_answer(self) -> None:
+        """Answer what is asked about memory."""
+        self.query_one(Questions).answer()
 
     async def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
         """Say it; or do it, if it is a command."""
@@ -424,7 +437,7 @@ class ChatScreen(Confirming):
         else:
             self._after_turn(done)
             if not self._say_what_waits():
-                self.look_for_correction(text)
+                self.query_one(Questions).look_for_correction(text)
 
     def _give_back(self, text: str, again: str | None) -> None:
         """What could not be said is in the input again."""
@@ -493,7 +506,9 @@ class ChatScreen(Confirming):
     # --- branches ---
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Between branches one moves where there are some."""
+        """Between branches one moves where there are some; F2 is there while something is asked."""
+        if action == "answer":
+            return self.query_one(Questions).is_waiting
         if action == "branch":
             branched = self._view is not None and len(self._view.tips) > 1
             return branched and self.query_one(Prompt).is_blank
@@ -900,7 +915,7 @@ class ChatScreen(Confirming):
             self._summing_up.set()
         if self._flow is not None:
             self._flow.stop.set()
-            self.refuse_tools()
+            self.query_one(Questions).refuse_tools()
         elif self.query_one(Prompt).again is not None:
             self.query_one(Prompt).leave_edit()
             self.query_one(Conversation).unmark()

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual import work
-from textual.binding import Binding
-from textual.screen import Screen
-from textual.widgets import TextArea
+from textual.app import ComposeResult
+from textual.containers import Vertical
 
 from vault_sessions.errors import VaultSessionsError
 from vault_sessions.model import Proposal
@@ -28,17 +27,34 @@ OFFERS = 5
 """So many changes that wait for an answer are asked about at the start."""
 
 
-class Confirming(Screen[None]):
-    """A chat that has a card for such questions. They are answered here, in the threads where
-    they can be."""
+class Questions(Vertical):
+    """The place of the card. Its questions are answered here, in the threads where they can be.
+
+    ``session_now`` gives the open session.
+    """
 
     app: ChatApp
-    BINDINGS = [Binding("f2", "answer", "Answer", priority=True)]
+
+    def __init__(self, session_now: Callable[[], str | None]) -> None:
+        super().__init__()
+        self._session_now = session_now
+
+    def compose(self) -> ComposeResult:
+        """The card; it is not there while nothing is asked."""
+        yield CorrectionCard(self._type_on)
 
     @property
-    def session_now(self) -> str | None:
-        """The open session."""
-        raise NotImplementedError
+    def _card(self) -> CorrectionCard:
+        return self.query_one(CorrectionCard)
+
+    @property
+    def _prompt(self) -> Prompt:
+        return self.screen.query_one(Prompt)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is something asked, and the keys are elsewhere?"""
+        return self._card.asks is not None and not self._card.has_keys
 
     # --- where questions come from ---
 
@@ -62,66 +78,52 @@ class Confirming(Screen[None]):
         except (VaultSessionsError, OSError) as error:  # the answer was given all the same
             await self._say_so(f"Warning: {error}")
             return
-        if proposal is not None and proposal.session_id == self.session_now:
+        if proposal is not None and proposal.session_id == self._session_now():
             self._put(Question(proposal, "said"))
 
-    def confirm(self, proposal: Proposal, answer: Callable[[str | None], None]) -> None:
-        """Ask for a tool, which waits for the answer."""
+    def ask_for_tool(self, proposal: Proposal, answer: Callable[[str | None], None]) -> None:
+        """A tool waits for the answer."""
         self._put(Question(proposal, "tool", answer))
-        if self.app.screen is not self:
+        if self.app.screen is not self.screen:
             self.notify("The assistant asks something about memory: see the chat.")
 
-    def forget_questions(self) -> None:
+    def forget(self) -> None:
         """What was said in another conversation is not asked about any more."""
-        card = self.query_one(CorrectionCard)
-        card.drop(lambda q: q.origin == "said" and q.proposal.session_id != self.session_now)
+        now = self._session_now()
+        self._card.drop(lambda q: q.origin == "said" and q.proposal.session_id != now)
 
     def refuse_tools(self) -> None:
         """The answer is stopped: nobody waits for these any more."""
-        self.query_one(CorrectionCard).drop(lambda q: q.origin == "tool")
+        self._card.drop(lambda q: q.origin == "tool")
 
     # --- asking ---
 
     def _put(self, *questions: Question) -> None:
         if questions:
-            self.query_one(CorrectionCard).ask(*questions)
-            self._ask_when_quiet()
+            self._card.ask(*questions)
+            self.ask_when_quiet()
 
-    def _ask_when_quiet(self) -> None:
+    def ask_when_quiet(self) -> None:
         """Let the card have the keys, unless something is being typed."""
-        card, prompt = self.query_one(CorrectionCard), self.query_one(Prompt)
-        is_quiet = not prompt.text and self.focused in (None, prompt)
-        if card.asks is not None and is_quiet and not card.has_keys:
-            card.focus()
+        is_quiet = not self._prompt.text and self.screen.focused in (None, self._prompt)
+        if is_quiet and self.is_waiting:
+            self._card.focus()
         self.refresh_bindings()
 
-    def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        """The input is empty, perhaps."""
-        if not event.text_area.text:
-            self._ask_when_quiet()
+    def answer(self) -> None:
+        """Give the card the keys, if something is asked."""
+        if self._card.asks is not None:
+            self._card.focus()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """F2 is there while there is something to be answered."""
-        if action == "answer":
-            card = self.query_one(CorrectionCard)
-            return card.asks is not None and not card.has_keys
-        return super().check_action(action, parameters)
-
-    def action_answer(self) -> None:
-        """Give the card the keys."""
-        if self.query_one(CorrectionCard).asks is not None:
-            self.query_one(CorrectionCard).focus()
-
-    def type_on(self, text: str) -> None:
+    def _type_on(self, text: str) -> None:
         """Somebody types: it goes on in the input, and the question waits."""
-        prompt = self.query_one(Prompt)
-        self.set_focus(prompt)
-        prompt.insert(text)
+        self.screen.set_focus(self._prompt)
+        self._prompt.insert(text)
 
     def on_correction_card_empty(self, event: CorrectionCard.Empty) -> None:
         """There is nothing to be answered any more."""
-        if event.had_keys or self.focused is None:
-            self.query_one(Prompt).focus()
+        if event.had_keys or self.screen.focused is None:
+            self._prompt.focus()
         self.refresh_bindings()
 
     # --- answers ---
@@ -129,7 +131,7 @@ class Confirming(Screen[None]):
     @work(group="confirm")
     async def on_correction_card_answered(self, event: CorrectionCard.Answered) -> None:
         """Do what the person wants."""
-        card, question, text = self.query_one(CorrectionCard), event.question, event.text
+        card, question, text = self._card, event.question, event.text
         if question.answer is not None:
             question.answer(text)
         elif text is None:
@@ -143,7 +145,7 @@ class Confirming(Screen[None]):
                 return
             await self._say_so(_told(change))
         card.done(question)
-        self._ask_when_quiet()
+        self.ask_when_quiet()
 
     async def _declined(self, question: Question) -> None:
         """No is remembered, wherever the question came from."""
@@ -166,7 +168,7 @@ class Confirming(Screen[None]):
             event.question.answer(None)
 
     async def _say_so(self, text: str) -> None:
-        await self.query_one(Conversation).note(text)
+        await self.screen.query_one(Conversation).note(text)
 
 
 def _saved(ws: Workspace, question: Question, text: str) -> Change:
