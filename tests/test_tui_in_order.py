@@ -50,6 +50,18 @@ def test_a_form_is_filled_in_one_burst(home: Home) -> None:
     run(home, script, HERE)
 
 
+def test_what_is_chosen_is_what_the_letters_leave(home: Home) -> None:
+    """Enter takes from the list as the last letter has made it."""
+
+    async def script(ui: Ui) -> None:
+        await ui.shows("messages")
+        await ui.press("ctrl+p", *"offl", "enter")
+        await ui.shows("offline answers from now on.")
+        await ui.press("ctrl+q")
+
+    run(home, script, HERE)
+
+
 def test_what_is_pasted_stays_between_what_is_typed(home: Home) -> None:
     """A paste is no letter, and waits like one."""
 

@@ -153,8 +153,9 @@ def test_a_change_is_taken_back(home: Home) -> None:
         await ui.shows("− Pass the JLPT N3", "user · undo", "model · undone")
         await ui.press("u")
         await choosing(ui)
-        offered = [str(one.prompt) for one in ui.app.screen.query_one(OptionList).options]
-        assert offered
+        options = ui.app.screen.query_one(OptionList)
+        await ui.until(lambda: options.options)
+        offered = [str(one.prompt) for one in options.options]
         assert not [one for one in offered if "JLPT N3 in Dec" in one]
         await ui.press("escape", "escape", "ctrl+q")
 

@@ -75,9 +75,10 @@ class InOrder:
 
 
 async def _done(place: DOMNode, until: float) -> None:
-    """Wait until this place, and then each that it is in, has done what it was given."""
+    """Wait until this place, and then each that it is in, has done what it was given, and what came
+    of that: a letter changes a line, and its new text what can be chosen."""
     async with asyncio.timeout_at(until):
-        for node in place.ancestors_with_self:
+        for node in [*place.ancestors_with_self, *place.ancestors_with_self]:
             done = asyncio.Event()
             if node.is_running and node.call_later(done.set):
                 await done.wait()
