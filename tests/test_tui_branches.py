@@ -81,7 +81,7 @@ async def said(ui: Ui, text: str) -> None:
 
 def marker(ui: Ui, text: str) -> str:
     """The marker on the line of a message, as (at, of); empty: there is none."""
-    return ui.line(text).partition(text)[2].strip(" ‹›█▁▂▃▄▅▆▇")
+    return ui.line(text).partition(text)[2].strip(" ‹›▌▁▂▃▄▅▆▇")
 
 
 def lines(home: Home, session: str | None = None) -> list[dict[str, Any]]:
@@ -96,16 +96,16 @@ def test_keys_lead_from_branch_to_branch(home: Home) -> None:
     """``<`` and ``>`` reach all of them; the markers say which forms are shown."""
 
     async def script(ui: Ui) -> None:
-        await ui.shows("█ name a fruit", "a banana", "< > Branches")
-        assert marker(ui, "█ name a fruit") == "2/2"
+        await ui.shows("▌ name a fruit", "a banana", "< > Branches")
+        assert marker(ui, "▌ name a fruit") == "2/2"
         await ui.press("<")
         await ui.shows("green it is", "Branch 2 of 3")
-        assert marker(ui, "█ name a colour") == "1/2"
-        assert marker(ui, "█ a darker one") == "2/2"
+        assert marker(ui, "▌ name a colour") == "1/2"
+        assert marker(ui, "▌ a darker one") == "2/2"
         assert "banana" not in ui.text
         await ui.press("<")
         await ui.shows("blue it is", "Branch 1 of 3")
-        assert marker(ui, "█ another one") == "1/2"
+        assert marker(ui, "▌ another one") == "1/2"
         await ui.press("<")
         await ui.shows("first of 3 branches", "blue it is")
         await ui.press(">")
@@ -139,7 +139,7 @@ def test_what_is_said_goes_on_with_the_branch_that_is_shown(
         await ui.shows("a banana")
         await ui.press("<")
         await said(ui, "and now?")
-        await ui.shows("green it is", "█ and now?")
+        await ui.shows("green it is", "▌ and now?")
         assert "banana" not in ui.text
 
     use_server(home, server.base_url)
@@ -240,12 +240,12 @@ def test_an_earlier_message_is_said_again(home: Home, server: OpenAIServer) -> N
         assert prompt(ui).text == "first"
         await ui.type(" of all")
         await ui.press("enter")
-        await ui.shows("█ first of all", "2/2")
+        await ui.shows("▌ first of all", "2/2")
         await rested(ui)
         await ui.hides("second", EDITING)
-        assert marker(ui, "█ first of all") == "2/2"
+        assert marker(ui, "▌ first of all") == "2/2"
         await ui.press("<")
-        await ui.shows("█ second", "█ first")
+        await ui.shows("▌ second", "▌ first")
         assert prompt(ui).text == ""
 
     use_server(home, server.base_url)
@@ -354,8 +354,8 @@ def test_another_answer_is_asked_for_with_one_key(home: Home, server: OpenAIServ
         await ui.press("ctrl+r")
         await ui.shows("a better answer", "2/2")
         await rested(ui)
-        assert marker(ui, "█ hello") == "2/2"
-        assert ui.text.count("█ hello") == 1
+        assert marker(ui, "▌ hello") == "2/2"
+        assert ui.text.count("▌ hello") == 1
         await ui.press("<")
         await ui.shows("a first answer")
 
@@ -401,7 +401,7 @@ def test_after_an_error_the_same_message_is_asked_again_not_said_again(
         await ui.press("enter")
         await ui.shows("here you are")
         await rested(ui)
-        assert ui.text.count("█ go on") == 1
+        assert ui.text.count("▌ go on") == 1
 
     server.refuse_key()
     server.reply("here you are")

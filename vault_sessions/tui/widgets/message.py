@@ -5,17 +5,20 @@ from __future__ import annotations
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widgets import Static
 
 from vault_sessions.formats.display import Flowing, safe, safe_line
 from vault_sessions.model import Message
 from vault_sessions.rules.branches import Fork
 from vault_sessions.tui.widgets.marker import Marker
-from vault_sessions.tui.widgets.prose import Prose
+from vault_sessions.tui.widgets.prose import Prose, forget
 
 _LONGEST_NOTE = 200
 _LONGEST_QUESTION = 20_000
 """Of what somebody pasted so much is shown; all of it was said."""
+_MOST_LINES = 5000
 
 
 class Said(Vertical):
@@ -40,6 +43,7 @@ class Said(Vertical):
             Prose(text) if is_answer else Prose(text, plain=True, longest=_LONGEST_QUESTION)
         )
         self._coming = Flowing()
+        self._drawn = 0
 
     def compose(self) -> ComposeResult:
         """The text, and what became of an answer that was cut short."""
@@ -50,6 +54,14 @@ class Said(Vertical):
             yield Note("(stopped; what had arrived is kept)")
         elif self._status == "error":
             yield Note("(broken off; what had arrived is kept)")
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """What is to be seen of its ground and its border; of the rest nothing is remembered."""
+        self._drawn += crop.height
+        if self._drawn > _MOST_LINES:
+            self._drawn = 0
+            forget(self)
+        return super().render_lines(crop)
 
     def add(self, piece: str) -> None:
         """More of an answer has come."""

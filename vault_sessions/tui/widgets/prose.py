@@ -116,6 +116,7 @@ class Prose(Widget):
         base = self.rich_style
         if base != self._base or len(self._strips) > _MOST_STRIPS:
             self._base, self._strips = base, {}
+            forget(self)
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
@@ -155,6 +156,19 @@ class Prose(Widget):
         before, middle, after = strip.divide([start, end, max(end, strip.cell_length)])
         middle = Strip(Segment.apply_style(list(middle), post_style=marked))
         return Strip.join([before, middle, after])
+
+
+def forget(widget: Widget) -> None:
+    """Nothing that was drawn of it is remembered; it is drawn again where it is seen.
+
+    Textual remembers all lines of a widget that were ever seen, and those of a thousand widgets
+    that are gone: ``StylesCache.get_inner_outer`` is a method with an ``lru_cache``, which keeps
+    what it was called on (https://github.com/Textualize/textual/issues/6665). No public way leads
+    there.
+    """
+    drawn = getattr(widget, "_styles_cache", None)
+    if drawn is not None:
+        drawn.clear()
 
 
 def shortened(text: str, longest: int) -> str:
