@@ -272,25 +272,26 @@ class ChatScreen(Screen[None]):
         await self._newest_look.do(self._refresh)
 
     async def _refresh(self) -> None:
-        """Show what is on disk, if it is something else; after an answer, if one is on its way.
-
-        What the hand has found is shown in any case: it is found once.
-        """
-        async with self._pace:
-            if not self._is_at_rest:
-                self._look_later = True
-                return
-            view = await self.app.talker.do(_refreshed)
-            if view is not None:
+        """Show what is on disk, if it is something else; after an answer, if one is on its way."""
+        if not self._is_at_rest:
+            self._look_later = True
+            return
+        view = await self.app.talker.do(_refreshed)
+        if view is not None:
+            async with self._pace:
                 await self._show_changed(view)
         self._look_for_problems()
 
     async def _show_changed(self, view: View) -> None:
-        """Show the conversation as others have changed it."""
-        self._view = view
-        self.query_one(Header).show(view)
-        await self.query_one(Conversation).show(view.messages, view.forks, keep_place=True)
-        self.refresh_bindings()
+        """Show the conversation as others have changed it, unless one has gone on meanwhile: to
+        another one, or with a turn, which shows everything at its end."""
+        if self._view is None or view.session_id != self._view.session_id:
+            return
+        if self._flow is None:
+            self._view = view
+            self.query_one(Header).show(view)
+            await self.query_one(Conversation).show(view.messages, view.forks, keep_place=True)
+            self.refresh_bindings()
         if view.told:
             self.query_one(Banner).edited("\n".join(view.told))
 
