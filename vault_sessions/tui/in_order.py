@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Protocol, runtime_checkable
 
 from textual.dom import DOMNode
@@ -40,6 +41,8 @@ class InOrder:
         self._here = here
         self._typed: deque[tuple[Event, float]] = deque()
         self._is_taking = False
+        self.latest = 0.0
+        """When the last key came (``time.monotonic``)."""
 
     @property
     def is_at_rest(self) -> bool:
@@ -48,6 +51,7 @@ class InOrder:
 
     def add(self, event: Event) -> bool:
         """One more was typed; True: ``take_all`` is to be run for it."""
+        self.latest = monotonic()
         self._typed.append((event, asyncio.get_running_loop().time() + _PATIENCE))
         is_first, self._is_taking = not self._is_taking, True
         return is_first

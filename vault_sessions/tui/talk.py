@@ -139,6 +139,8 @@ class Flow:
         self.stop = Stop()
         """Set, it ends the answer at once, whatever the server does; what had come is kept."""
         self.waiting: str | None = None
+        self.has_begun = False
+        """Has a piece of it been drawn?"""
 
     def feed(self, piece: str) -> None:
         """A piece of the answer has come. Raises KeyboardInterrupt once it was stopped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from asyncio import Event, Lock
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from vault_sessions.workspace import Workspace
 
 _DRAW_SECONDS = 0.05
+_KEY_SECONDS, _LATE_SECONDS = 0.12, 0.3
+"""After a key so long nothing is drawn of an answer, unless that has waited for long enough."""
+_TYPING_SECONDS = 1.0
 
 
 class ChatScreen(Screen[None]):
@@ -403,6 +407,7 @@ class ChatScreen(Screen[None]):
         """The answer is done, or there is none: what had to wait for that is done now."""
         if self._flow is flow:
             self._flow = None
+        gc.unfreeze()
         self._drawing.pause()
         self._rest()
 
@@ -476,17 +481,30 @@ class ChatScreen(Screen[None]):
             self.app.behind.after_turn(turn.session_id)
 
     async def _draw(self) -> None:
-        """Show what has come; not before the screen has shown what came before."""
+        """Show what has come; not before the screen has shown what came before, nor what the last
+        key did."""
         began = monotonic()
-        if self._flow is not None and not self._is_drawing and began >= self._draw_at:
+        if self._flow is None or self._is_drawing or began < self._draw_at:
+            return
+        is_late = began > self._draw_at + _LATE_SECONDS
+        if is_late or began > self.app.typed.latest + _KEY_SECONDS:
             self._is_drawing = True
             await self._draw_pieces(self._flow)
             self.call_after_refresh(self._has_drawn, began)
 
     def _has_drawn(self, began: float) -> None:
-        """Keys have at least as much time as drawing."""
+        """Keys have at least as much time as drawing, and while one types three times as much."""
         self._is_drawing = False
-        self._draw_at = 2 * monotonic() - began
+        now = monotonic()
+        is_typing = now < self.app.typed.latest + _TYPING_SECONDS
+        self._draw_at = now + (now - began) * (3 if is_typing else 1)
+
+    def _begin_answer(self, flow: Flow) -> None:
+        """While it comes, what was there before it is not looked through for garbage: that takes a
+        tenth of a second, in which no key is answered."""
+        if not flow.has_begun:
+            flow.has_begun = True
+            gc.freeze()
 
     async def _draw_pieces(self, flow: Flow) -> None:
         """Draw what has come. One at a time: the last piece is not drawn, and the answer not taken
@@ -497,6 +515,7 @@ class ChatScreen(Screen[None]):
                 status.busy(flow.waiting)
             come_now = flow.take()
             if come_now:
+                self._begin_answer(flow)
                 status.busy("answering")
             for come in come_now:
                 if come.is_note:
