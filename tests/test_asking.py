@@ -168,12 +168,6 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as started:
-        yield started
-
-
-@pytest.fixture
 def office(tmp_path: Path, server: OpenAIServer) -> Office:
     return Office(tmp_path, server)
 

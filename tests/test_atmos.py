@@ -6,8 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-from home import Home, make_home, message, write_session
+from home import Home, message, write_session
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "atmos.md"
 
@@ -80,11 +79,6 @@ ai:
       display_name: "Reviewer"
       allowed_tools: []
 """
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return make_home(tmp_path)
 
 
 def use(home: Home, text: str) -> dict[str, tuple[object, str]]:

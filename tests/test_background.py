@@ -40,12 +40,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as running:
-        yield running
-
-
 def talk(
     home: Home, *texts: str, session: str = TALK, ago: timedelta = timedelta(hours=5), **meta: Any
 ) -> None:

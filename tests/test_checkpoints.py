@@ -434,11 +434,6 @@ def test_any_metadata_survives_json_and_yaml(metadata: dict[str, Any]) -> None:
 # --- with Atmos ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return make_home(tmp_path)
-
-
 def cases() -> list[dict[str, Any]]:
     return [
         orjson.loads(line)

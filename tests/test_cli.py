@@ -41,12 +41,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return make_home(tmp_path_factory.mktemp("sample"), sample=True)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty vault."""
-    return make_home(tmp_path)
-
-
 # --- the program ---------------------------------------------------------------------------------
 
 

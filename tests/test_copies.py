@@ -42,11 +42,6 @@ THERE = BOTH + say("there", 3) + say("reply", 4, "assistant")
 ALL = BOTH + say("there", 3) + say("reply", 4, "assistant") + say("here", 5)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return make_home(tmp_path)
-
-
 def vault_of(home: Home) -> Vault:
     return Vault(str(home.vault))
 

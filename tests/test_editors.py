@@ -42,12 +42,6 @@ def home() -> Iterator[Home]:
         yield home
 
 
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as started:
-        yield started
-
-
 def installed(name: str) -> type[Editor]:
     """The editor of that name; a test that needs another one is skipped."""
     if name in REAL and shutil.which(name) is None:

@@ -27,12 +27,6 @@ OWN = b"""# About
 """
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty vault."""
-    return make_home(tmp_path)
-
-
 def facts_file(home: Home) -> Path:
     return home.vault / "atlas/memory/long-term/facts.md"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from home import Home, make_home, message, tree, write_session
+from home import Home, message, tree, write_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -172,11 +172,6 @@ def test_without_its_line_a_message_is_what_its_row_says() -> None:
 
 
 # --- outside of a chat ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return make_home(tmp_path)
 
 
 def lines(count: int, first: int = 0, **fields: Any) -> list[bytes]:

@@ -29,12 +29,6 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as running:
-        yield running
-
-
-@pytest.fixture
 def connect(server: OpenAIServer) -> Iterator[Connect]:
     with ExitStack() as clients:
         yield lambda **options: clients.enter_context(client_of(server.base_url, **options))

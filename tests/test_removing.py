@@ -10,17 +10,12 @@ from typing import Any
 
 import orjson
 import pytest
-from home import SESSIONS, Home, make_home, message, tree, write_session
+from home import SESSIONS, Home, message, tree, write_session
 
 from vault_sessions.model import Session
 from vault_sessions.rules.retention import older_than, too_many
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return make_home(tmp_path)
 
 
 def stamp(days: float) -> str:

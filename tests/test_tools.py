@@ -194,12 +194,6 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as started:
-        yield started
-
-
-@pytest.fixture
 def place(tmp_path: Path, server: OpenAIServer) -> Place:
     return Place(make_home(tmp_path), server)
 

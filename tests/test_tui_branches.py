@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,6 @@ def home(tmp_path: Path) -> Home:
         line("a banana", "assistant", "a4", 7),
     )
     return made
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as started:
-        yield started
 
 
 def chat(ui: Ui) -> ChatScreen:

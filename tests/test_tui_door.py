@@ -7,19 +7,12 @@ import pty
 import signal as signals
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from home import Home, make_home
+from home import Home
 from tmux import PROMPT, needs_tmux, terminal
 
 INPUT = "Say something"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty vault."""
-    return make_home(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-from home import Home, make_home, message, write_session
+from home import Home, message, write_session
 from openai_server import OpenAIServer
 from tui import Ui, configure, lived_in, run, use_server
 
@@ -20,19 +18,6 @@ from vault_sessions.tui.app import ChatApp
 from vault_sessions.tui.screens.chat import ChatScreen
 
 NAME = "20260101-000000-aaaaaa"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty vault."""
-    return make_home(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    """A model's server."""
-    with OpenAIServer() as running:
-        yield running
 
 
 def shed(home: Home, *more: bytes, **meta: Any) -> Path:

@@ -103,7 +103,10 @@ def test_it_finds_as_one_types(tmp_path: Path, size: tuple[int, int]) -> None:
         assert ui.line("About you").startswith("  About you  Snapshot")
         assert marked(ui).startswith("▌ postgres-upgrade  summary")
         assert "2026-10-27 15:35" in marked(ui)
-        assert ("│ The dispatch database (RDS, 1.4 TB)" in ui.text) == (size[0] == 200)
+        if size[0] == 200:
+            await ui.shows("│ The dispatch database (RDS, 1.4 TB)")
+        else:
+            assert "│ The dispatch database" not in ui.text
         await ui.type("eszzz")
         await ui.shows(" nothing found in everything")
         await ui.press(*["backspace"] * 3)

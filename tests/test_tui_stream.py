@@ -6,11 +6,10 @@ import gc
 import re
 import threading
 from functools import partial
-from pathlib import Path
 
 import orjson
 import pytest
-from home import Home, make_home, message, write_session
+from home import Home, message, write_session
 from openai_server import OpenAIServer
 from textual import events
 from textual.strip import Strip
@@ -22,12 +21,6 @@ from vault_sessions.tui.talk import Wanted
 from vault_sessions.tui.widgets.conversation import Conversation
 from vault_sessions.tui.widgets.prompt import Prompt
 from vault_sessions.tui.widgets.waiting import Waiting
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty vault."""
-    return make_home(tmp_path)
 
 
 def chat(ui: Ui) -> ChatScreen:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,13 +14,6 @@ from tmux import Terminal, needs_tmux, terminal
 from tui import use_server
 
 pytestmark = needs_tmux
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    """A model's server."""
-    with OpenAIServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,14 +20,11 @@ _SINGLE = re.compile(
 )
 
 
-_LINE_ENDS = dict.fromkeys((0x0B, 0x0C, 0x85, 0x2028, 0x2029), "\n")
-
-
 def safe(text: str) -> str:
     """The text with newlines and tabs kept and everything that controls a terminal taken out."""
     if text.isascii() and text.isprintable():
         return text
-    text = text.replace("\r\n", "\n").translate(_LINE_ENDS)
+    text = text.replace("\r\n", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
     return _SINGLE.sub("", _SEQUENCE.sub("", text))
 
 
