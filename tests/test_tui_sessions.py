@@ -211,7 +211,7 @@ def test_rename_in_its_place(home: Home) -> None:
         await ui.press("r", "escape")
         await ui.shows("d Delete")
         await ui.press("escape")
-        await ui.shows("denver-moves and jkq")
+        await ui.until(lambda: ui.lines[0].startswith(" denver-moves and jkq"))
         await ui.press("ctrl+q")
 
     assert run(home, script, HERE) == "denver-moves and jkq"

@@ -802,6 +802,8 @@ class ChatScreen(Screen[None]):
                 break
             if await self._fill_form():
                 break
+        if self.session_now is not None:
+            self._look_again()  # it may have been renamed there
 
     def action_form(self) -> None:
         """A new conversation with a name, a provider, a model or a skill of its own."""
