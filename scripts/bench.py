@@ -546,8 +546,8 @@ def screens(bench: Bench) -> list[Row]:
     return [
         by_time("chat until its screen is seen", statistics.median(paints) * MS, 600),
         by_time("all sessions on the screen", statistics.median(opens) * MS, 200),
-        by_time("a key in the list of all", move * MS, 50),
-        by_time("a key while an answer streams", percentile(waits, 0.95) * MS, 50),
+        by_time("a key in the list of all, p95", move * MS, 50),
+        by_time("a key while an answer streams, p95", percentile(waits, 0.95) * MS, 50),
         by_time("Esc until an answer has ended", stopped * MS, 200),
     ]
 
