@@ -12,6 +12,7 @@ from tui import PATIENCE, Ui, run
 
 from vault_sessions.tui.cards.new_session import NewSessionScreen
 from vault_sessions.tui.screens.chat import ChatScreen
+from vault_sessions.tui.screens.search import SearchScreen
 from vault_sessions.tui.talk import Wanted
 from vault_sessions.tui.widgets.prompt import Prompt
 
@@ -30,6 +31,31 @@ def test_a_name_is_whole_before_it_is_saved(home: Home) -> None:
         await ui.shows("messages")
         await ui.press("ctrl+l", "r", "ctrl+u", *"subnets", "enter")
         await ui.shows("Renamed to subnets.")
+        await ui.press("ctrl+q")
+
+    run(home, script, HERE)
+
+
+def test_what_is_typed_behind_a_new_name_is_for_the_list(home: Home) -> None:
+    """Not for the line that is about to close: / opens the search."""
+
+    async def script(ui: Ui) -> None:
+        await ui.shows("messages")
+        await ui.press("ctrl+l", "r", "ctrl+u", *"subnets", "enter", "slash", *"denver")
+        await ui.shows("found", "denver-move")
+        await ui.press("ctrl+q")
+
+    run(home, script, HERE)
+
+
+def test_enter_goes_to_what_the_whole_of_the_words_finds(home: Home) -> None:
+    """Not to what their beginning had found."""
+
+    async def script(ui: Ui) -> None:
+        await ui.shows("messages")
+        await ui.press("ctrl+f", *"hazelnut", "enter")
+        await ui.until(lambda: not isinstance(ui.app.screen, SearchScreen))
+        await ui.shows("hazelnut")
         await ui.press("ctrl+q")
 
     run(home, script, HERE)

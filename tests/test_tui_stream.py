@@ -453,6 +453,99 @@ def test_what_another_program_says_meanwhile_is_seen_with_the_answer(home: Home)
         run(home, script)
 
 
+def test_after_an_error_nothing_is_said_by_itself(home: Home) -> None:
+    """What waited is in the input again, and is not said in another conversation."""
+    rest = threading.Event()
+
+    async def script(ui: Ui) -> None:
+        await opened(ui)
+        await say(ui, "one")
+        await ui.until(lambda: server.requests)
+        await say(ui, "two")
+        await ui.shows("↳ next")
+        rest.set()
+        await rested(ui)
+        assert prompt(ui).text == "two"
+
+    with OpenAIServer() as server:
+        server.fail(400, "no", before=rest)
+        use_server(home, server.base_url)
+        run(home, script)
+
+
+def test_what_could_not_be_written_is_in_the_input_before_what_was_typed(home: Home) -> None:
+    """Nothing of either is lost."""
+
+    async def script(ui: Ui) -> None:
+        await opened(ui)
+        home.sessions.rename(home.sessions.with_name("away"))
+        home.sessions.write_text("in the way")
+        async with ui.busy(ui.app.talker):
+            await say(ui, "one")
+            await ui.type("two")
+        await rested(ui)
+        await ui.shows("Error")
+        assert prompt(ui).text == "one\n\ntwo"
+
+    run(home, script)
+
+
+def test_a_file_that_can_be_read_no_more_is_told_and_the_chat_goes_on(home: Home) -> None:
+    """A folder stands where the transcript was; it is seen again once that is there again."""
+    path = write_session(home, "20260101-000000-aaaaaa", message("apple", id="a"), name="fruit")
+
+    async def script(ui: Ui) -> None:
+        await opened(ui)
+        await ui.shows("apple")
+        path.rename(path.with_name("kept"))
+        path.mkdir()
+        await ui.shows("not a regular file")
+        path.rmdir()
+        path.with_name("kept").rename(path)
+        await ui.hides("not a regular file")
+        await ui.shows("apple")
+
+    run(home, script, Wanted(session="fruit"))
+
+
+def test_letters_are_for_the_input_wherever_one_has_clicked(home: Home) -> None:
+    """The conversation has the keys to scroll with, and takes no letters."""
+
+    async def script(ui: Ui) -> None:
+        await opened(ui)
+        chat(ui).query_one(Conversation).focus()
+        await ui.until(lambda: isinstance(chat(ui).focused, Conversation))
+        await ui.type("hello there")
+        assert prompt(ui).text == "hello there"
+        chat(ui).query_one(Conversation).focus()
+        await ui.until(lambda: isinstance(chat(ui).focused, Conversation))
+        await ui.paste(" and\r\nmore")
+        await ui.until(lambda: prompt(ui).text == "hello there and\nmore")
+
+    run(home, script)
+
+
+def test_the_question_goes_when_the_answer_is_there(home: Home) -> None:
+    """There is nothing to be stopped any more: the new conversation begins."""
+    rest = threading.Event()
+
+    async def script(ui: Ui) -> None:
+        await opened(ui)
+        await say(ui, "hello")
+        await ui.shows("First line")
+        await ui.press("ctrl+t")
+        await ui.shows("An answer is still coming.")
+        rest.set()
+        await ui.hides("An answer is still coming.", "First line")
+        await ui.shows("A new conversation")
+
+    with OpenAIServer() as server:
+        server.reply("First line.\n\nSecond line.", chunks=2, between=rest)
+        use_server(home, server.base_url)
+        run(home, script)
+    assert lines(home)[1] == ("assistant", "First line.\n\nSecond line.", None)
+
+
 def test_calls_of_tools_are_lines_between_the_texts(home: Home) -> None:
     """In the order in which they came."""
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
@@ -115,6 +115,7 @@ class ChatScreen(Screen[None]):
         self._left: Flow | None = None
         self._typed: list[str] = []
         self._rested = Event()
+        self._asks_to_go: AskScreen | None = None
         self._summing_up: Stop | None = None
         self._pen = Lock()
         self._aim: int | None = None  # the branch that one is going to
@@ -172,11 +173,14 @@ class ChatScreen(Screen[None]):
     async def _look_around(self) -> None:
         """What may wait until the conversation is seen: others' changes, endings that are due, who
         could answer."""
-        await self.app.reader.do(self.app.watch_vault)
-        if self.app.behind is not None:
-            self.app.behind.look()
-        for line in await self.app.reader.do(lambda ws: ws.models.hints()):
-            await self.query_one(Conversation).note(line)
+        try:
+            await self.app.reader.do(self.app.watch_vault)
+            if self.app.behind is not None:
+                self.app.behind.look()
+            for line in await self.app.reader.do(lambda ws: ws.models.hints()):
+                await self.query_one(Conversation).note(line)
+        except (VaultSessionsError, OSError) as error:
+            await self._fail(error)
 
     @property
     def session_now(self) -> str | None:
@@ -280,7 +284,11 @@ class ChatScreen(Screen[None]):
         if not self._is_at_rest:
             self._look_later = True
             return
-        view = await self.app.talker.do(_refreshed)
+        try:
+            view = await self.app.talker.do(_refreshed)
+        except (VaultSessionsError, OSError) as error:
+            self.query_one(Banner).wrong(str(error))
+            return
         if view is not None:
             async with self._pace:
                 await self._show_changed(view)
@@ -305,7 +313,10 @@ class ChatScreen(Screen[None]):
         session_id = self._view.session_id if self._view else None
         wrong = None
         if session_id is not None and self._view is not None and not self._view.private:
-            wrong = await self.app.reader.do(lambda ws: told.problems_of(ws, session_id))
+            try:
+                wrong = await self.app.reader.do(lambda ws: told.problems_of(ws, session_id))
+            except (VaultSessionsError, OSError) as error:
+                wrong = str(error)
         self.query_one(Banner).wrong(wrong)
 
     # --- a turn ---
@@ -382,8 +393,7 @@ class ChatScreen(Screen[None]):
                 await conversation.show(self._view.messages, self._view.forks)
             await self._fail(error)
             self._is_said(flow)
-            if not self.query_one(Prompt).text:
-                self._give_back(flow.text, again)
+            self._give_back(flow.text, again)
             return
         await self._draw_pieces(flow)
         self._view = view
@@ -422,6 +432,9 @@ class ChatScreen(Screen[None]):
             return
         self._rested.set()
         self.query_one(Status).idle()
+        card = self._asks_to_go
+        if card is not None and card.is_current and not self.query_one(Waiting).texts:
+            card.dismiss(True)  # there is nothing to be stopped any more
         if self._look_later:
             self._look_later = False
             self._look_again()
@@ -438,6 +451,7 @@ class ChatScreen(Screen[None]):
         if done.status == "cancelled":
             self._take_back()
         elif done.error is not None:
+            self._take_back()
             if not self.query_one(Prompt).text:
                 self._edit(-1)  # sent again as it is, it is not said twice
         else:
@@ -447,17 +461,30 @@ class ChatScreen(Screen[None]):
 
     def _give_back(self, text: str, again: str | None) -> None:
         """What could not be said is in the input again."""
-        typed = commands.to_type(text)
-        if again is None:
-            self.query_one(Prompt).put(typed)
+        self._take_back()
+        prompt, typed = self.query_one(Prompt), commands.to_type(text)
+        if again is not None and not prompt.text:
+            prompt.begin_edit(again, typed)
         else:
-            self.query_one(Prompt).begin_edit(again, typed)
+            prompt.put(f"{typed}\n\n{prompt.whole}" if prompt.text else typed)
 
     def _take_back(self) -> None:
         """What waits to be said is in the input again, before what is there."""
         prompt = self.query_one(Prompt)
         if back := self.query_one(Waiting).take_back():
             prompt.put(f"{back}\n\n{prompt.whole}" if prompt.text else back)
+
+    # --- what is typed while the conversation has the keys ---
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter is for the input."""
+        if isinstance(self.focused, Conversation) and event.is_printable and event.character:
+            self.query_one(Prompt).type_on(event.character)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A paste too."""
+        if isinstance(self.focused, Conversation):
+            self.query_one(Prompt).type_on(event.text)
 
     async def _renew(self) -> bool:
         """Begin a new conversation, if the reset policy wants one before the next message. Was it
@@ -781,6 +808,8 @@ class ChatScreen(Screen[None]):
         async def chosen() -> None:
             try:
                 await choosing()
+            except (VaultSessionsError, OSError) as error:
+                await self._fail(error)
             finally:
                 self.takes_keys = True
 
@@ -846,12 +875,13 @@ class ChatScreen(Screen[None]):
             if self._flow is not None
             else "A summary is being made. Stop it?"
         )
-        if not await self.app.push_screen_wait(AskScreen(question)):
-            return False
-        while not self._is_at_rest:  # it may be another one by now
+        self._asks_to_go = AskScreen(question)
+        may_go = await self.app.push_screen_wait(self._asks_to_go)
+        self._asks_to_go = None
+        while may_go and not self._is_at_rest:  # it may be another one by now
             self.action_stop()
             await self._rested.wait()
-        return True
+        return may_go
 
     def action_model(self) -> None:
         """Another provider, and one of its models; the whole conversation goes along."""

@@ -97,6 +97,8 @@ class SearchScreen(Screen[Searched | None]):
         self._limit = _STEP
         self._shown: Asked | None = None
         self._newest = Newest()
+        self.takes_keys = True
+        """False from Enter until what was typed has been looked for."""
 
     def compose(self) -> ComposeResult:
         """Where one types, what is looked for where, what was found, the whole of the marked."""
@@ -160,11 +162,15 @@ class SearchScreen(Screen[Searched | None]):
         self._hits, self._shown = hits, asked
         self._words = words_of(asked.words)
         rows.fill(hits, place)
+        if not self.takes_keys and asked == self._asked:
+            self.takes_keys = True
+            self.action_take()
         about = self.query_one("#about", Static)
         about.set_class(False, "fault")
         about.update(self._about(asked))
 
     def _complain(self, text: str) -> None:
+        self.takes_keys = True
         about = self.query_one("#about", Static)
         about.set_class(True, "fault")
         about.update(Text(safe_line(text)))
@@ -223,8 +229,10 @@ class SearchScreen(Screen[Searched | None]):
         self.action_move(by * self.query_one(Rows).page)
 
     def action_take(self) -> None:
-        """Go there."""
-        if (hit := self.query_one(Rows).marked) is not None:
+        """Go there, once what was typed has been looked for."""
+        if self._asked.words.strip() and self._shown != self._asked:
+            self.takes_keys = False
+        elif (hit := self.query_one(Rows).marked) is not None:
             self._end(hit)
 
     def on_rows_taken(self) -> None:

@@ -329,17 +329,23 @@ class SessionsScreen(Screen[Choice | None]):
         self.query_one(Field).open(prompt, text, place)
         self.refresh_bindings()
 
-    @work(exclusive=True, group="submit")
-    async def action_submit(self) -> None:
-        """Do what was typed; what is wrong with it is said beneath."""
-        field = self.query_one(Field)
-        if self._change_to is None:
-            return
-        fault = await self._change(self._change_to(field.value), self._changed_id)
-        if fault:
-            field.complain(fault)
-        else:
-            self._end_change()
+    def action_submit(self) -> None:
+        """Do what was typed; what is wrong with it is said beneath. What is typed meanwhile is for
+        whatever has the keys then."""
+        if self._change_to is not None and self.takes_keys:
+            self.takes_keys = False
+            self._submit(self._change_to(self.query_one(Field).value))
+
+    @work(group="submit")
+    async def _submit(self, change: Callable[[Workspace], str]) -> None:
+        try:
+            fault = await self._change(change, self._changed_id)
+            if fault:
+                self.query_one(Field).complain(fault)
+            else:
+                self._end_change()
+        finally:
+            self.takes_keys = True
 
     def _end_change(self) -> None:
         self._change_to = None

@@ -131,9 +131,14 @@ class Prompt(TextArea):
         return Text(line, end="", no_wrap=True)
 
     async def _on_paste(self, event: events.Paste) -> None:
-        text = event.text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
         event.stop()
         event.prevent_default()
+        self.type_on(event.text)
+
+    def type_on(self, text: str) -> None:
+        """Go on here with what was typed or pasted, wherever the keys went before."""
+        self.focus()
+        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
         if result := self._replace_via_keyboard(self._fold(text), *self.selection):
             self.move_cursor(result.end_location)
 

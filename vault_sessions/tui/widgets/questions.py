@@ -43,6 +43,9 @@ class Questions(Vertical):
         """The card; it is not there while nothing is asked."""
         yield CorrectionCard(self._type_on)
 
+    def _type_on(self, text: str) -> None:
+        self._prompt.type_on(text)
+
     @property
     def _card(self) -> CorrectionCard:
         return self.query_one(CorrectionCard)
@@ -114,11 +117,6 @@ class Questions(Vertical):
         """Give the card the keys, if something is asked."""
         if self._card.asks is not None:
             self._card.focus()
-
-    def _type_on(self, text: str) -> None:
-        """Somebody types: it goes on in the input, and the question waits."""
-        self.screen.set_focus(self._prompt)
-        self._prompt.insert(text)
 
     def on_correction_card_empty(self, event: CorrectionCard.Empty) -> None:
         """There is nothing to be answered any more."""
