@@ -23,6 +23,7 @@ from vault_sessions.tui.app import ChatApp
 from vault_sessions.tui.cards.ask import AskScreen
 from vault_sessions.tui.cards.new_session import NewSession
 from vault_sessions.tui.newest import Newest
+from vault_sessions.tui.screens.questions import Questions
 from vault_sessions.tui.talk import (
     Flow,
     View,
@@ -41,7 +42,6 @@ from vault_sessions.tui.widgets.header import Header
 from vault_sessions.tui.widgets.keys import Keys
 from vault_sessions.tui.widgets.marker import Marker
 from vault_sessions.tui.widgets.prompt import Prompt
-from vault_sessions.tui.widgets.questions import Questions
 from vault_sessions.tui.widgets.status import Status
 from vault_sessions.tui.widgets.waiting import Waiting
 
