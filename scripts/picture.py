@@ -32,6 +32,7 @@ def main() -> None:
         for variable in ("CACHE", "STATE", "CONFIG"):
             os.environ[f"VAULT_SESSIONS_{variable}"] = f"{scratch}/{variable.lower()}"
         os.environ["TZ"] = "America/Denver"
+        os.environ["TERM"], os.environ["COLORTERM"] = "xterm-256color", "truecolor"
         time.tzset()
         # without the keys of who draws, and their model servers
         offline = {"ai.default_provider": "offline"}
