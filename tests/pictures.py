@@ -33,7 +33,7 @@ from textual.widgets import Input, TextArea
 from tui import PATIENCE, Ui
 
 from vault_sessions import Workspace
-from vault_sessions.tui.screens import chat, sessions
+from vault_sessions.tui.screens import sessions
 from vault_sessions.tui.widgets.conversation import Conversation
 from vault_sessions.tui.widgets.status import Status
 
@@ -60,8 +60,7 @@ def still() -> Iterator[None]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Workspace, "open", partial(Workspace.open, clock=lambda: NOW))
-            for module in (chat, sessions):
-                patch.setattr(module, "datetime", Then)
+            patch.setattr(sessions, "datetime", Then)
             for line in (Input, TextArea):
                 patch.setattr(line, "cursor_blink", False)
             patch.setenv("TZ", "UTC")

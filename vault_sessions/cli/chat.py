@@ -22,7 +22,6 @@ from vault_sessions.cli.telling import (
     heard,
     hint_providers,
     noting,
-    resumed_line,
     session_line,
     tell_notices,
     tell_tidied,
@@ -173,8 +172,8 @@ def _one_turn(
     from vault_sessions.cli.stream import Stream
 
     workspace = door.workspace
-    if line := resumed_line(workspace, decision):
-        door.note(line)
+    if line := workspace.chat.resumed(decision):
+        door.note(safe_line(line))
     if conversation.provider == "offline" and not conversation.private:
         hint_providers(door)
     tell_notices(door, conversation)

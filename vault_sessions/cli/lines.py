@@ -17,7 +17,6 @@ from vault_sessions.cli.telling import (
     heard,
     hint_providers,
     noting,
-    resumed_line,
     tell_notices,
     waiting,
 )
@@ -105,8 +104,8 @@ class _Chat:
 
     def open(self) -> None:
         door = self.door
-        if line := resumed_line(door.workspace, self.decision):
-            door.note(line)
+        if line := door.workspace.chat.resumed(self.decision):
+            door.note(safe_line(line))
             self._recap()
         elif self.conversation.private:
             door.note("Private: nothing of this is stored.")

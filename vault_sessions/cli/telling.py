@@ -14,21 +14,6 @@ from vault_sessions.formats.display import safe_line
 if TYPE_CHECKING:
     from vault_sessions.lifecycle.desk import Conversation
     from vault_sessions.lifecycle.turns import Turn
-    from vault_sessions.rules.resume import Decision
-    from vault_sessions.workspace import Workspace
-
-
-def resumed_line(workspace: Workspace, decision: Decision) -> str | None:
-    """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``; None for a new one."""
-    from vault_sessions.cli.door import now
-    from vault_sessions.formats.times import parse_time
-    from vault_sessions.rules import resume
-
-    if decision.session_id is None:
-        return None
-    session = workspace.find(decision.session_id)
-    label = safe_line(session.topic or session.label)
-    return resume.resumed_line(label, parse_time(session.updated_at), now())
 
 
 def tell_notices(door: Door, conversation: Conversation) -> None:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from vault_sessions.assistant.stop import Stop, stoppable
-from vault_sessions.formats.times import parse_time
 from vault_sessions.model import Message
 from vault_sessions.rules import branches
 from vault_sessions.rules.branches import Fork
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from vault_sessions.lifecycle.compacting import Compacted
     from vault_sessions.lifecycle.desk import Conversation
     from vault_sessions.lifecycle.turns import Turn
-    from vault_sessions.rules.resume import Decision
 
 
 class Wanted(NamedTuple):
@@ -99,17 +97,6 @@ def _tokens(message: Message) -> int:
     usage = message.fields.get("usage")
     total = usage.get("total_tokens") if isinstance(usage, dict) else None
     return total if isinstance(total, int) else 0
-
-
-def resumed(workspace: Workspace, decision: Decision, now: datetime) -> str | None:
-    """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``; None for a new one."""
-    from vault_sessions.rules import resume
-
-    if decision.session_id is None:
-        return None
-    session = workspace.find(decision.session_id)
-    label = session.topic or session.label
-    return resume.resumed_line(label, parse_time(session.updated_at), now)
 
 
 def renewed(workspace: Workspace) -> tuple[View, str] | None:

@@ -166,6 +166,14 @@ class Chat:
             release(self.conversation)
             self._core.held.conversation = None
 
+    def resumed(self, decision: Decision) -> str | None:
+        """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``; None for a new one."""
+        if decision.session_id is None:
+            return None
+        session = self._core.find(decision.session_id)
+        at = parse_time(session.updated_at)
+        return resume.resumed_line(session.topic or session.label, at, self._core.clock())
+
     def refresh(self) -> bool:
         """Re-read the open conversation if a file of it has changed. Was it so?"""
         from vault_sessions.lifecycle import changes

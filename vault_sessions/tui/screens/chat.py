@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from asyncio import Event, Lock
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ from vault_sessions.tui.talk import (
     is_continued,
     look,
     renewed,
-    resumed,
     summed_up,
     turn,
 )
@@ -218,7 +216,7 @@ class ChatScreen(Screen[None]):
         def begun(ws: Workspace) -> tuple[View, list[str], str]:
             lines = told.at_first(ws, private=private) if first else []
             decision, warnings = decide(ws)
-            line = resumed(ws, decision, datetime.now(UTC))
+            line = ws.chat.resumed(decision)
             conversation = ws.chat.begin(
                 decision,
                 provider=options.provider,
@@ -466,13 +464,11 @@ class ChatScreen(Screen[None]):
         if again is not None and not prompt.text:
             prompt.begin_edit(again, typed)
         else:
-            prompt.put(f"{typed}\n\n{prompt.whole}" if prompt.text else typed)
+            prompt.put_before(typed)
 
     def _take_back(self) -> None:
         """What waits to be said is in the input again, before what is there."""
-        prompt = self.query_one(Prompt)
-        if back := self.query_one(Waiting).take_back():
-            prompt.put(f"{back}\n\n{prompt.whole}" if prompt.text else back)
+        self.query_one(Prompt).put_before(self.query_one(Waiting).take_back())
 
     # --- what is typed while the conversation has the keys ---
 

@@ -1,7 +1,7 @@
 """The conversation: of its messages those around the lines that are seen are on the screen's tree.
 
-What one scrolls towards comes and what one leaves behind goes, so that the two thousandth message
-is as quick as the second, and takes no more memory.
+What one scrolls towards comes and what one leaves behind goes, so that the screen does not grow
+with the conversation.
 """
 
 from __future__ import annotations

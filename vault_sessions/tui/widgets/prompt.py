@@ -261,6 +261,11 @@ class Prompt(TextArea):
             return False
         return super().check_consume_key(key, character)
 
+    def put_before(self, text: str) -> None:
+        """Put a text there before what stands there already, if it is any."""
+        if text:
+            self.put(f"{text}\n\n{self.whole}" if self.text else text)
+
     # --- a message that is said again ---
 
     @property
