@@ -15,11 +15,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _Tell = Callable[[str], None]
+SIGNAL_SECONDS = 1.0
+"""No wait is longer: one that begins just after a signal came is not ended by it."""
 
 
 class Stop:
@@ -72,7 +74,10 @@ class Stop:
         threading.Thread(target=done, name="vault-sessions call", daemon=True).start()
         try:
             while True:
-                kind, what = news.get()
+                try:
+                    kind, what = news.get(timeout=SIGNAL_SECONDS)
+                except Empty:
+                    continue
                 if kind == "told":
                     hear(what)
                 elif kind == "result":

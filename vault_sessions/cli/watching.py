@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import click
 
@@ -17,6 +17,8 @@ from vault_sessions.formats.display import safe_json, safe_line
 
 LOOK_SECONDS = 60.0
 """So often the sessions are looked after: endings whose time has come, topics that are missing."""
+SIGNAL_SECONDS = 1.0
+"""No wait is longer: one that begins just after a signal came is not ended by it."""
 
 
 @click.command("watch")
@@ -48,7 +50,10 @@ def watch_command(door: Door, once: bool, as_json: bool) -> None:
         tell_tidied(door)
         live.start()
         while True:
-            kind, text = heard.get()
+            try:
+                kind, text = heard.get(timeout=SIGNAL_SECONDS)
+            except Empty:
+                continue
             if kind == "ready":
                 door.note(f"Watching {door.workspace.vault.root}. Ctrl-C ends it.")
                 behind.look()
