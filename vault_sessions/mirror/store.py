@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vault_sessions import atomic
 from vault_sessions.errors import MirrorBusy, MirrorDamaged, MirrorError
@@ -28,6 +29,8 @@ from vault_sessions.model import FileState, Found, Message, Passage, Problem, Se
 if TYPE_CHECKING:
     from vault_sessions.formats.rest import Row
 
+T = TypeVar("T")
+
 FILE = "mirror.db"
 GATE = "writing.lock"
 """Locked by every writer together, and by who makes a new mirror alone for the last moment."""
@@ -35,6 +38,8 @@ _GATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 _PAUSE_MS = 5
 _LONGEST_MS = 60_000
 _FEW = 1 << 20
+_BATCH = 500
+"""So many messages of the mirror are held beside those of a file, to be compared."""
 TICKS = 8
 """Rowids per second: a finer clock makes the index larger, a coarser one the order."""
 _EPOCH = 946_684_800  # 2000-01-01
@@ -219,24 +224,34 @@ class Mirror:
             run(f"DELETE FROM {table} WHERE session=?", (number,))
         self._put_extras(number, found)
         run(_PUT_REST, (number, _rests(_message_rows(number, found), found)))
-        old = {row[2]: row for row in run("SELECT * FROM messages WHERE session=?", (number,))}
+        old: dict[str, int] = dict(
+            run("SELECT id, message FROM messages WHERE session=?", (number,)).fetchall()
+        )
         if not old and _in_order(found):
             self._put_in_order(_message_rows(number, found))
             return
         new: list[tuple[Any, ...]] = []
-        for row in _message_rows(number, found):
-            before = old.pop(row[2], None)
-            if before is not None and before[3:6] == row[3:6]:
-                if before[6:] != row[6:]:
-                    sql = "UPDATE messages SET line=?, active=?, rest=NULL WHERE message=?"
-                    run(sql, (row[6], row[7], before[0]))
-            else:
-                if before is not None:
-                    self._remove_message(before)
-                new.append(row)
-        for row in old.values():
-            self._remove_message(row)
+        for rows in _batches(_message_rows(number, found)):
+            there = self._messages([old.pop(row[2]) for row in rows if row[2] in old])
+            for row in rows:
+                before = there.get(row[2])
+                if before is not None and before[3:6] == row[3:6]:
+                    if before[6:] != row[6:]:
+                        sql = "UPDATE messages SET line=?, active=?, rest=NULL WHERE message=?"
+                        run(sql, (row[6], row[7], before[0]))
+                else:
+                    if before is not None:
+                        self._remove_message(before)
+                    new.append(row)
+        for places in _batches(old.values()):
+            for row in self._messages(places).values():
+                self._remove_message(row)
         self._put_in_order(sorted(new, key=lambda row: int(row[0])))
+
+    def _messages(self, places: list[int]) -> dict[str, tuple[Any, ...]]:
+        """These rows, by the ids of their messages."""
+        sql = f"SELECT * FROM messages WHERE message IN ({', '.join('?' * len(places))})"
+        return {row[2]: row for row in self.connection.execute(sql, places)}
 
     def _put_in_order(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add messages, ordered by the places that they want."""
@@ -793,6 +808,12 @@ def _lines_one_by_one(data: bytes, messages: Iterable[Message]) -> Iterator[byte
             end = len(data) if end < 0 else end
             number += 1
         yield data[begin:end].removeprefix(BOM).strip()
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(items)
+    while batch := list(islice(left, _BATCH)):
+        yield batch
 
 
 def _in_order(found: Found) -> bool:

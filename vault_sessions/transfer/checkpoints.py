@@ -137,6 +137,8 @@ def export(
         len(checkpoint.messages),
         warning=_lacking(vault, checkpoint),
     )
+    if kind == "markdown":  # it has no place for the transcript itself
+        checkpoint = checkpoint._replace(original=None)
     data = _encoded(checkpoint, kind)
     del checkpoint
     if path is None:
