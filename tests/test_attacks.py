@@ -318,8 +318,12 @@ ATTACKS = [
     *(Attack(f"a transcript: {name}", put(EVIL, data)) for name, data in LINES.items()),
     Attack("odd names", odd_names),
 ]
-HEAVY = {"a transcript: a line of 60 MB", "a transcript: a line that is too long"}
-"""They are read, for they could be somebody's words: a few times their size in memory."""
+HEAVY = {
+    "a transcript: a line of 60 MB",
+    "a transcript: a line that is too long",
+    "metadata: a topic of ten megabytes",
+}
+"""They are read, for they could be somebody's words: some times their size in memory."""
 
 COMMANDS = (
     *(("list",), ("search", "topsecret", "--json"), ("show", "evil"), ("memory", "show")),

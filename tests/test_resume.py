@@ -31,6 +31,7 @@ from vault_sessions.rules.resume import (
     decide,
     last_reset,
     reset_due,
+    resumed_line,
     span,
 )
 
@@ -315,6 +316,12 @@ def test_without_a_zone_the_systems_is_taken(monkeypatch: pytest.MonkeyPatch) ->
     finally:
         monkeypatch.undo()
         clock.tzset()
+
+
+def test_the_line_of_resumption_has_an_end() -> None:
+    """Whatever somebody has written into the metadata."""
+    assert resumed_line("the move", NOW - HOUR, NOW).startswith('Resumed "the move" (last active 1')
+    assert resumed_line("t" * 10_000, None, NOW) == f'Resumed "{"t" * 199}…" · /new starts afresh'
 
 
 def test_lengths_of_time_in_words() -> None:

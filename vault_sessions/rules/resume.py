@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 QUIET = timedelta(minutes=30)
 """A session active so recently is not cut off by the daily reset."""
+LONGEST_LABEL = 200
+"""Characters of a name or topic in the line that says what was resumed."""
 
 
 class Place(NamedTuple):
@@ -172,4 +174,5 @@ def span(length: timedelta) -> str:
 def resumed_line(label: str, last_activity: datetime | None, now: datetime) -> str:
     """``Resumed "…" (last active 25 minutes ago) · /new starts afresh``."""
     active = f" (last active {ago(now - last_activity)})" if last_activity else ""
+    label = label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
     return f'Resumed "{label}"{active} · /new starts afresh'
