@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from queue import SimpleQueue
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
+from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from vault_sessions.tui.pastes import END, START, WholePastes
+from vault_sessions.tui.pastes import END, START, WholePastes, read_whole
 
 COLOURED = "\x1b[31mred\x1b[0m \x1b, \x1b[A, U+2029 \u2029, 👩\u200d💻, \x00 and \x1b[200 as well"
 
@@ -59,3 +64,40 @@ def test_what_does_not_go_on_is_no_paste() -> None:
     while not seen:
         seen += parser.tick()
     assert all(isinstance(message, events.Key) for message in seen)
+
+
+class Reading(LinuxDriver):
+    """What Textual does with a terminal's bytes, and nothing else of it."""
+
+    def __init__(self, fileno: int) -> None:
+        self.fileno = fileno
+        self.exit_event = threading.Event()
+        self._debug = False
+        self.seen: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+
+    def process_message(self, message: Message) -> None:
+        """Hand it on."""
+        self.seen.put(_seen(message))
+
+
+def test_bytes_that_are_no_text_do_not_end_the_reading() -> None:
+    """As a terminal sends them that is not set to UTF-8; a character cut in two is one."""
+    read_whole()
+    out, into = os.pipe()
+    reading = Reading(out)
+    thread = threading.Thread(target=reading.run_input_thread, daemon=True)
+    thread.start()
+    try:
+        for piece in (b"a", b"\xe9", b"b", "é".encode()[:1]):
+            os.write(into, piece)
+        seen = [reading.seen.get(timeout=30) for _ in "a?b"]
+        os.write(into, "é".encode()[1:])
+        assert [*seen, reading.seen.get(timeout=30)] == [
+            *(("a", "a"), ("replacement_character", "�"), ("b", "b")),
+            ("é", "é"),
+        ]
+    finally:
+        reading.exit_event.set()
+        os.close(into)
+        thread.join(30)
+        os.close(out)

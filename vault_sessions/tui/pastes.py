@@ -6,7 +6,9 @@ in colours) comes torn, out of order and with parts of it acted on.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from codecs import IncrementalDecoder, getincrementaldecoder
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from time import monotonic
 
 from textual import constants, events
@@ -76,3 +78,10 @@ class WholePastes(XTermParser):
 def read_whole() -> None:
     """Let the driver for terminals read so from now on. (It has no place to say so.)"""
     linux_driver.XTermParser = WholePastes  # type: ignore[attr-defined]
+    linux_driver.getincrementaldecoder = _decoder  # type: ignore[attr-defined, assignment]
+
+
+def _decoder(encoding: str) -> Callable[[], IncrementalDecoder]:
+    """One that shows a byte that belongs to no character as U+FFFD. (Textual's raises; then the
+    thread that reads keys is dead, and none is heard any more.)"""
+    return partial(getincrementaldecoder(encoding), "replace")
