@@ -9,7 +9,7 @@ from home import make_home, message, write_many, write_session
 from textual import events
 from tui import Ui, run
 
-from vault_sessions.tui.finding import as_typed, places, words_of
+from vault_sessions.tui.finding import as_typed, from_words, places, where, words_of
 from vault_sessions.tui.screens.chat import ChatScreen
 from vault_sessions.tui.screens.memory import MemoryScreen
 from vault_sessions.tui.screens.search import SearchScreen
@@ -17,6 +17,7 @@ from vault_sessions.tui.talk import Wanted
 from vault_sessions.tui.widgets.conversation import Conversation
 from vault_sessions.tui.widgets.message import Said
 from vault_sessions.tui.widgets.passage import PassagePage
+from vault_sessions.tui.widgets.prose import Prose
 from vault_sessions.tui.widgets.rows import Rows
 
 DESIGN = Wanted(session="vpc-design")
@@ -54,6 +55,17 @@ def standing_out(ui: Ui) -> list[str]:
     ]
 
 
+def underlined(ui: Ui) -> list[str]:
+    """What stands out in the conversation, word by word."""
+    return [
+        segment.text
+        for prose in ui.app.screen.query(Prose)
+        for row in range(prose.size.height)
+        for segment in prose.render_line(row)
+        if segment.style is not None and segment.style.underline
+    ]
+
+
 # --- what is looked for --------------------------------------------------------------------------
 
 
@@ -86,6 +98,35 @@ def test_words_stand_out_in_any_case_and_form() -> None:
     assert places("migrated", ["migrate"]) == [(0, 8)]
     assert places("CSVの文字化け", words_of("文字")) == [(4, 6)]
     assert words_of('-not "a phrase" word*') == ("a", "phrase", "word")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("apple", 0),
+        ("pear apple", 3),
+        ("apple fig", 3),
+        ("fig date", 5),
+        ("APPLE", 0),
+        ("quince", None),
+        ("", None),
+    ],
+)
+def test_the_line_where_most_of_the_words_stand_together(words: str, line: int | None) -> None:
+    """In it and the two behind it: a passage may be broken into lines anywhere."""
+    lines = ["an apple", "x", "x", "apples", "a pear", "a fig", "", "a date", "a fig, a date"]
+    assert where(lines, words_of(words)) == line
+
+
+def test_of_a_long_passage_what_is_a_little_above_the_words_is_shown() -> None:
+    """And all behind it; a short one, and one without them, is shown whole."""
+    far = "x " * 1000 + "a medlar" + " y" * 1000
+    shown = from_words(far, ["medlar"])
+    assert shown.startswith("…x ")
+    assert shown.index("medlar") < 310
+    assert far.endswith(shown[1:])
+    for text in ("a medlar\n" * 300, "x " * 1000, ""):
+        assert from_words(text, ["medlar"]) == text
 
 
 # --- the screen ----------------------------------------------------------------------------------
@@ -177,6 +218,61 @@ def test_the_first_letters_are_not_lost(tmp_path: Path) -> None:
         await ui.press("escape", "ctrl+q")
 
     run(make_home(tmp_path, sample=True), script, DESIGN)
+
+
+LONG = "\n\n".join(f"Paragraph {n} speaks of apples and pears." for n in range(300))
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_in_a_long_message_it_goes_to_the_words(tmp_path: Path, role: str, is_open: bool) -> None:
+    """Whether its conversation is the open one or not; the lines above them are seen too."""
+    home = make_home(tmp_path)
+    long = LONG.replace("Paragraph 200 speaks", "Paragraph 200 tells the medlar")
+    write_session(home, "s000", message("before"), message(long, role), message("x"), name="long")
+    write_session(home, "s001", message("another one"), name="other")
+
+    async def script(ui: Ui) -> None:
+        await search(ui, "medlar tells")
+        await ui.shows(" 1 found")
+        await ui.press("enter")
+        await ui.shows("Paragraph 199 ", "Paragraph 200 tells the medlar", "Paragraph 203 ")
+        await ui.until(lambda: standing_out(ui))
+        await ui.press("ctrl+q")
+
+    run(home, script, Wanted(session="long" if is_open else "other"))
+
+
+def test_in_a_message_that_is_seen_whole_nothing_moves(tmp_path: Path) -> None:
+    """It stands at the top, from its beginning."""
+    home = make_home(tmp_path)
+    write_session(home, "s000", message("before"), message("one\n\nthe medlar"), name="short")
+
+    async def script(ui: Ui) -> None:
+        await search(ui, "medlar")
+        await ui.shows(" 1 found")
+        await ui.press("enter")
+        await ui.shows("one", "the medlar")
+        await ui.press("ctrl+q")
+
+    run(home, script, Wanted(session="short"))
+
+
+def test_the_words_stand_out_in_their_message(tmp_path: Path) -> None:
+    """Behind wide characters too, and no longer once one says something else again."""
+    home = make_home(tmp_path)
+    write_session(home, "s000", message("果物 a medlar, Medlars"), name="fruit")
+
+    async def script(ui: Ui) -> None:
+        await search(ui, "medlar")
+        await ui.shows(" 1 found")
+        await ui.press("enter")
+        await ui.until(lambda: underlined(ui) == ["medlar", "Medlars"])
+        await ui.press("ctrl+e", "escape")
+        await ui.until(lambda: not underlined(ui))
+        await ui.press("ctrl+q")
+
+    run(home, script, Wanted(session="fruit"))
 
 
 def test_what_a_tool_found_is_gone_to(tmp_path: Path) -> None:

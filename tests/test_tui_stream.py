@@ -338,7 +338,7 @@ def test_stopping_takes_back_what_waits(home: Home) -> None:
 
 def test_what_was_typed_and_not_said_is_handed_back_on_leaving(home: Home) -> None:
     """What waited, and what was being typed."""
-    left: list[str] = []
+    left: list[ChatScreen] = []
 
     async def script(ui: Ui) -> None:
         await opened(ui)
@@ -346,14 +346,14 @@ def test_what_was_typed_and_not_said_is_handed_back_on_leaving(home: Home) -> No
         await ui.shows("thinking")
         await say(ui, "two")
         await ui.type("thr")
+        left.append(chat(ui))
         await ui.press("ctrl+q")
-        left.append(chat(ui).unsaid)
 
     with OpenAIServer() as server:
         server.reply("late", before=threading.Event())
         use_server(home, server.base_url)
         run(home, script)
-    assert left == ["two\n\nthr"]
+    assert [screen.unsaid for screen in left] == ["two\n\nthr"]
 
 
 @pytest.mark.parametrize("answers", [True, False])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from rich.style import Style
 from rich.text import Text
@@ -13,6 +15,8 @@ from vault_sessions.formats.fulltext import has_cjk, search_query
 _BEGINNING = 3
 """Of so many letters a word's beginning is looked for; fewer begin half of what was ever said."""
 _SHORTEST_FORM = 4
+_ABOVE = 600
+"""Characters before the words; more than that are left out, but for half as many."""
 
 
 def as_typed(text: str) -> str:
@@ -50,3 +54,29 @@ def marked(text: str, words: Sequence[str], style: Style) -> Text:
     for start, end in places(text, words):
         shown.stylize(style, start, end)
     return shown
+
+
+def where(lines: Sequence[str], words: Sequence[str]) -> int | None:
+    """The line where most of the words stand together, in it and the two behind it: the first such
+    one. None: there are none in any."""
+    text = "\n".join(lines)
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    there: dict[int, set[str]] = {}
+    for word in words:
+        for start, _ in places(text, (word,)):
+            there.setdefault(bisect_right(starts, start) - 1, set()).add(word)
+    none: set[str] = set()
+    together = {
+        at: len(there[at].union(*(there.get(at + n, none) for n in (1, 2)))) for at in there
+    }
+    return max(sorted(together), key=lambda at: together[at]) if together else None
+
+
+def from_words(text: str, words: Sequence[str]) -> str:
+    """The text, of a long one only what stands a little above the words, and all behind it."""
+    lines = text.splitlines(keepends=True)
+    at = where(lines, words) or 0
+    before = "".join(lines[:at])
+    line = lines[at] if lines else ""
+    start = len(before) + min((span[0] for span in places(line, words)), default=0)
+    return text if start < _ABOVE else "…" + text[start - _ABOVE // 2 :]

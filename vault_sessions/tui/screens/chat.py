@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from asyncio import Event, Lock
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from vault_sessions.tui import commands, told
 from vault_sessions.tui.app import ChatApp
 from vault_sessions.tui.cards.ask import AskScreen
 from vault_sessions.tui.cards.new_session import NewSession
+from vault_sessions.tui.finding import words_of
 from vault_sessions.tui.newest import Newest
 from vault_sessions.tui.screens.questions import Questions
 from vault_sessions.tui.talk import (
@@ -186,8 +187,11 @@ class ChatScreen(Screen[None]):
         return self._view.session_id if self._view and not self._view.private else None
 
     @work(group="change")
-    async def _switch(self, session_id: str, message_id: str | None = None) -> None:
-        """Go on with that session; show that message of it, whatever branch it is on."""
+    async def _switch(
+        self, session_id: str, message_id: str | None = None, words: Sequence[str] = ()
+    ) -> None:
+        """Go on with that session; show that message of it, and those words in it, whatever branch
+        it is on."""
         if session_id == self.session_now and message_id is None:
             return
         if not await self._may_go():
@@ -198,9 +202,9 @@ class ChatScreen(Screen[None]):
             return
         conversation = self.query_one(Conversation)
         conversation.unmark()
-        if not await conversation.go_to(message_id):
+        if not await conversation.go_to(message_id, words):
             await self._stand_on(message_id).wait()
-            await conversation.go_to(message_id)
+            await conversation.go_to(message_id, words)
 
     async def _begin(
         self,
@@ -823,7 +827,7 @@ class ChatScreen(Screen[None]):
         now = self._view.session_id if self._view else None
         while (choice := await self.app.push_screen_wait(SessionsScreen(now))) is not None:
             if choice.session_id is not None:
-                self._switch(choice.session_id, choice.message_id)
+                self._switch(choice.session_id, choice.message_id, choice.words)
                 break
             if await self._fill_form():
                 break
@@ -913,7 +917,7 @@ class ChatScreen(Screen[None]):
         if hit is None:
             return
         if hit.kind == "message" and hit.session_id is not None:
-            self._switch(hit.session_id, hit.message_id)
+            self._switch(hit.session_id, hit.message_id, words_of(done.asked.words))
         else:
             self._choose(lambda: self._remembered(hit.path, hit.line))
 

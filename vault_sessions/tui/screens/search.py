@@ -18,7 +18,7 @@ from vault_sessions.formats.display import safe, safe_line
 from vault_sessions.formats.times import local_time
 from vault_sessions.model import Hit
 from vault_sessions.tui.app import ChatApp
-from vault_sessions.tui.finding import as_typed, marked, words_of
+from vault_sessions.tui.finding import as_typed, from_words, marked, words_of
 from vault_sessions.tui.newest import Newest
 from vault_sessions.tui.widgets.keys import Keys
 from vault_sessions.tui.widgets.rows import Rows
@@ -273,7 +273,8 @@ class SearchScreen(Screen[Searched | None]):
         hit = self.query_one(Rows).marked
         if panel.has_class("hidden"):
             return
-        panel.query_one(Static).update(self._marked(safe(hit.text)) if hit else "")
+        shown = from_words(safe(hit.text), self._words) if hit else ""
+        panel.query_one(Static).update(self._marked(shown))
         panel.scroll_home(animate=False)
 
 

@@ -20,6 +20,7 @@ from vault_sessions.formats.display import safe, safe_line
 from vault_sessions.model import Hit, Session
 from vault_sessions.tui.app import ChatApp
 from vault_sessions.tui.cards.ask import AskScreen
+from vault_sessions.tui.finding import words_of
 from vault_sessions.tui.newest import Newest
 from vault_sessions.tui.widgets.field import Field
 from vault_sessions.tui.widgets.keys import Keys
@@ -37,10 +38,12 @@ _FAR = 1_000_000_000
 
 
 class Choice(NamedTuple):
-    """What was chosen: a session (and the message to go to), or a new one."""
+    """What was chosen: a session (and the message to go to, and what was looked for in it), or a
+    new one."""
 
     session_id: str | None
     message_id: str | None = None
+    words: tuple[str, ...] = ()
 
 
 class SessionsScreen(Screen[Choice | None]):
@@ -218,7 +221,8 @@ class SessionsScreen(Screen[Choice | None]):
         """Go on with the marked one."""
         row = self.query_one(SessionList).marked
         if row is not None and row.session is not None:
-            self.dismiss(Choice(row.session.id, row.message_id))
+            words = words_of(self.query_one(Field).value) if row.message_id is not None else ()
+            self.dismiss(Choice(row.session.id, row.message_id, words))
 
     def on_session_list_taken(self) -> None:
         """A click on the marked one."""

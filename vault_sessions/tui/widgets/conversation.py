@@ -29,6 +29,8 @@ STEP, STEP_CHARACTERS = 30, 12_000
 NEAR, KEPT, MOST = 1, 2, 4
 """Pages: nearer to an end than the first, more messages come; when something is farther from what
 is seen than the third, all that is farther than the second goes."""
+_CONTEXT = 3
+"""So many lines are seen above what was looked for."""
 _MOST_NOTES = 100
 """So many lines behind the last message; of more the oldest go."""
 
@@ -74,17 +76,22 @@ class Conversation(VerticalScroll):
         ``forks``: which of them have others beside them."""
         await self._alone(self._show, tuple(messages), forks or {}, keep_place)
 
-    async def go_to(self, message_id: str) -> bool:
-        """Show that message, at the top; False: it is not in this conversation."""
+    async def go_to(self, message_id: str, words: Sequence[str] = ()) -> bool:
+        """Show that message, at the top; of a long one the lines where the words stand. False: it
+        is not in this conversation."""
         place = self._place_of(message_id)
         if place is None:
             return False
-        await self._alone(self._go_to, message_id, place)
+        await self._alone(self._go_to, message_id, place, words)
         return True
 
     def unmark(self) -> None:
         """No message stands out any more."""
-        self.query(".found").remove_class("found")
+        for widget in self.query(".found"):
+            if isinstance(widget, Said):
+                widget.unmark()
+            else:
+                widget.remove_class("found")
 
     async def show_newest(self) -> None:
         """Go to the end."""
@@ -184,12 +191,15 @@ class Conversation(VerticalScroll):
                 await self._put_around(place)
                 self._hold_at(messages[place].id, row)
 
-    async def _go_to(self, message_id: str, place: int) -> None:
+    async def _go_to(self, message_id: str, place: int, words: Sequence[str]) -> None:
         if not self._first <= place < self._last:
             await self._put_around(place)
         found = [child for child in self.children if _message_of(child) == message_id]
         for widget in found:
-            widget.add_class("found")
+            if isinstance(widget, Said):
+                widget.mark(words)
+            else:
+                widget.add_class("found")
         if found:
             self._hold_at(message_id, 0)
 
@@ -420,9 +430,18 @@ class Conversation(VerticalScroll):
         self._is_following = False
         if region := child.virtual_region:
             self._held = None
+            row -= self._row_sought(child)
             self.scroll_to(y=region.y - row, animate=False, immediate=True)
         else:  # where it is will be known then
             self._held = child, row
+
+    def _row_sought(self, child: Widget) -> int:
+        """How much farther up it is to stand, for what was looked for in it to be seen."""
+        if not isinstance(child, Said):
+            return 0
+        # (not self.size, which may lay everything out while that is being done)
+        row = child.row_sought(self.container_size.height - _CONTEXT)
+        return max(0, row - _CONTEXT)
 
     def _follow(self) -> None:
         """Go to the end, and stay there."""
@@ -438,6 +457,8 @@ class Conversation(VerticalScroll):
             self._move_to(end)
         elif self._held is not None:
             held, row = self._held
+            row -= self._row_sought(held)
+            self._held = held, row
             at = next((p.region.y for p in placements if p.widget is held), None)
             if at is not None:
                 self._move_to(min(at - row, end))
@@ -456,6 +477,9 @@ class Conversation(VerticalScroll):
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.position = self.scroll_y
         if self._held is not None:
+            held, _ = self._held
+            if held.is_attached and not held.virtual_region:
+                return  # this was about an earlier layout, without it
             self._held = None
             self._is_following = self._is_at_end()
         self._look()

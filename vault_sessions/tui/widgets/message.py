@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -44,6 +46,7 @@ class Said(Vertical):
         )
         self._coming = Flowing()
         self._drawn = 0
+        self._sought: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
         """The text, and what became of an answer that was cut short."""
@@ -62,6 +65,24 @@ class Said(Vertical):
             self._drawn = 0
             forget(self)
         return super().render_lines(crop)
+
+    def mark(self, words: Sequence[str]) -> None:
+        """Let it stand out, and these words in it."""
+        self.add_class("found")
+        self._prose.mark(words)
+        self._sought = tuple(words)
+
+    def unmark(self) -> None:
+        """It does not stand out any more."""
+        self.remove_class("found")
+        self._prose.mark(())
+
+    def row_sought(self, rows: int) -> int:
+        """How far down in it the words stand that were looked for, once it is laid out; 0 where
+        they are among its first ``rows`` rows. It is told once."""
+        words, self._sought = self._sought, ()
+        row = self._prose.line_with(words) if words else 0
+        return row if row >= rows else 0
 
     def add(self, piece: str) -> None:
         """More of an answer has come."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region, Size
@@ -10,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from vault_sessions.formats.display import safe
+from vault_sessions.tui.finding import places, where
 from vault_sessions.tui.prose import Look, Piece, cut, draw, words
 
 LONGEST = 200_000
@@ -21,6 +25,7 @@ _Line = list[Segment]
 class Prose(Widget):
     """A text, safe whatever is in it: Markdown, or (``plain``) as it stands."""
 
+    COMPONENT_CLASSES = {"prose--found"}
     DEFAULT_CSS = "Prose { height: auto; width: 1fr; }"
 
     def __init__(self, text: str, *, plain: bool = False, longest: int = LONGEST) -> None:
@@ -35,6 +40,7 @@ class Prose(Widget):
         self._base = Style()
         self._strips: dict[int, Strip] = {}
         self._lines: list[_Line] = []
+        self._words: tuple[str, ...] = ()
         self._feed(shortened(safe(text), longest))
 
     # --- its text ---
@@ -127,10 +133,31 @@ class Prose(Widget):
         if strip is None:
             strip = Strip(lines[y]) if y < len(lines) else Strip([])
             strip = strip.adjust_cell_length(width, Style()).apply_style(self._base)
+            if self._words:
+                strip = self._with_marks(strip)
             strip = strip.apply_offsets(0, y)
             if y < len(self._settled_lines):
                 self._strips[y] = strip
         return self._selected(strip, y)
+
+    # --- what was looked for ---
+
+    def mark(self, words: Sequence[str]) -> None:
+        """Let these words stand out."""
+        self._words = tuple(words)
+        self._strips = {}
+        self.refresh()
+
+    def line_with(self, words: Sequence[str]) -> int:
+        """The line where they stand, as it is drawn now; 0 where they don't."""
+        return where(["".join(s.text for s in line) for line in self._lines], words) or 0
+
+    def _with_marks(self, strip: Strip) -> Strip:
+        style = self.get_component_rich_style("prose--found", partial=True)
+        text = strip.text
+        for start, end in places(text, self._words):
+            strip = _styled(strip, cell_len(text[:start]), cell_len(text[:end]), style)
+        return strip
 
     # --- what is marked with the mouse ---
 
@@ -152,10 +179,15 @@ class Prose(Widget):
         end = strip.cell_length if end == -1 else min(end, strip.cell_length)
         if start >= end:
             return strip
-        marked = self.screen.get_component_rich_style("screen--selection")
-        before, middle, after = strip.divide([start, end, max(end, strip.cell_length)])
-        middle = Strip(Segment.apply_style(list(middle), post_style=marked))
-        return Strip.join([before, middle, after])
+        style = self.screen.get_component_rich_style("screen--selection")
+        return _styled(strip, start, end, style)
+
+
+def _styled(strip: Strip, start: int, end: int, style: Style) -> Strip:
+    """The strip with that style from one of its cells up to another."""
+    before, middle, after = strip.divide([start, end, max(end, strip.cell_length)])
+    middle = Strip(Segment.apply_style(list(middle), post_style=style))
+    return Strip.join([before, middle, after])
 
 
 def forget(widget: Widget) -> None:
