@@ -58,7 +58,7 @@ async def rested(ui: Ui) -> None:
 
     def is_resting() -> bool:
         screen = chat(ui)
-        return screen._view is not None and screen._flow is None and screen._aim is None
+        return screen._view is not None and screen._under_way.answer is None and screen._aim is None
 
     await ui.until(is_resting, "rest")
 

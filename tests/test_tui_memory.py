@@ -275,7 +275,7 @@ def test_no_is_no_for_that_entry_in_this_session(home: Home) -> None:
         await ui.paste("Actually, I moved to Boulder last month.")
         await ui.press("enter")
         chat = await opened(ui)
-        await ui.until(lambda: len(chat.query("Said.assistant")) and chat._flow is None)
+        await ui.until(lambda: len(chat.query("Said.assistant")) and chat._under_way.answer is None)
         await ui.app.talker.do(lambda ws: None)
         assert card.asks is None
         await ui.press("ctrl+q")

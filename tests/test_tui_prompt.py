@@ -52,7 +52,11 @@ async def answered(ui: Ui, count: int) -> None:
     screen = ui.app.screen
     assert isinstance(screen, ChatScreen)
     await ui.until(
-        lambda: screen._flow is None and screen._view and len(screen._view.messages) == count
+        lambda: (
+            screen._under_way.answer is None
+            and screen._view
+            and len(screen._view.messages) == count
+        )
     )
 
 

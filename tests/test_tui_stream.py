@@ -40,7 +40,7 @@ async def opened(ui: Ui) -> None:
 
 async def rested(ui: Ui) -> None:
     """Wait until nothing is being answered."""
-    await ui.until(lambda: chat(ui)._flow is None, "the end of the answer")
+    await ui.until(lambda: chat(ui)._under_way.answer is None, "the end of the answer")
 
 
 async def say(ui: Ui, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -191,6 +191,27 @@ def turn(ws: Workspace, flow: Flow, again: str | None) -> tuple[Turn, View]:
         )
     assert now is not None
     return done, look(now)
+
+
+def change_of(
+    name: str, given: str, session_id: str | None
+) -> tuple[Callable[[Workspace], None], str]:
+    """What a slash command does to the open session, and what is said when it is done."""
+
+    def change(ws: Workspace) -> None:
+        match name:
+            case "title" if session_id is not None:
+                ws.set_topic(session_id, given)
+                ws.chat.refresh()
+            case "export" if session_id is not None:
+                ws.transfer.export(session_id, given)
+            case "skill":
+                ws.chat.use_skill(given if given != "none" else None)
+            case "model":
+                ws.chat.use_model(*ws.models.named(given))
+
+    told = {"title": "Topic:", "export": "Exported to", "skill": "Skill:", "model": "Model:"}
+    return change, f"{told[name]} {given}"
 
 
 def is_continued(before: Sequence[Message], again: str | None, after: Sequence[Message]) -> bool:

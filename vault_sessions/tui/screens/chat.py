@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import gc
-from asyncio import Event, Lock
+from asyncio import Lock
 from collections.abc import Callable, Coroutine, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
-from textual.timer import Timer
 from textual.widgets import TextArea
 
-from vault_sessions.assistant.stop import Stop
 from vault_sessions.errors import BadAnswer, VaultSessionsError
 from vault_sessions.tui import commands, told
 from vault_sessions.tui.app import ChatApp
 from vault_sessions.tui.cards.ask import AskScreen
 from vault_sessions.tui.cards.new_session import NewSession
+from vault_sessions.tui.drawing import Drawing
 from vault_sessions.tui.finding import words_of
 from vault_sessions.tui.newest import Newest
 from vault_sessions.tui.screens.questions import Questions
@@ -28,12 +25,14 @@ from vault_sessions.tui.talk import (
     Flow,
     View,
     Wanted,
+    change_of,
     is_continued,
     look,
     renewed,
     summed_up,
     turn,
 )
+from vault_sessions.tui.under_way import UnderWay
 from vault_sessions.tui.widgets.banner import Banner
 from vault_sessions.tui.widgets.completion import Completion
 from vault_sessions.tui.widgets.conversation import Conversation
@@ -50,11 +49,6 @@ if TYPE_CHECKING:
     from vault_sessions.rules.resume import Decision
     from vault_sessions.tui.screens.search import Asked, Searched
     from vault_sessions.workspace import Workspace
-
-_DRAW_SECONDS = 0.05
-_KEY_SECONDS, _LATE_SECONDS = 0.12, 0.3
-"""After a key so long nothing is drawn of an answer, unless that has waited for long enough."""
-_TYPING_SECONDS = 1.0
 
 
 class ChatScreen(Screen[None]):
@@ -110,13 +104,10 @@ class ChatScreen(Screen[None]):
         self._wanted = wanted
         self._view: View | None = None
         self._reason = ""
-        self._flow: Flow | None = None
+        self._under_way = UnderWay()
         self._left: Flow | None = None
         self._typed: list[str] = []
-        self._rested = Event()
         self._asks_to_go: AskScreen | None = None
-        self._summing_up: Stop | None = None
-        self._pen = Lock()
         self._aim: int | None = None  # the branch that one is going to
         self._moves = 0
         self._pace = Lock()
@@ -124,9 +115,7 @@ class ChatScreen(Screen[None]):
         self._newest_look = Newest()
         self._look_later = False
         self._begun: str | None = None
-        self._is_drawing = False
-        self._draw_at = 0.0
-        self._drawing: Timer
+        self._drawing: Drawing
 
     def compose(self) -> ComposeResult:
         """From the top: header, conversation, status, input, keys."""
@@ -144,7 +133,7 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Take keys at once; the conversation comes when it has been found."""
         self.query_one(Prompt).focus()
-        self._drawing = self.set_interval(_DRAW_SECONDS, self._draw, pause=True)
+        self._drawing = Drawing(self, self.app.typed)
         self.call_after_refresh(self._open)  # it is seen before anything is read
 
     # --- opening ---
@@ -283,7 +272,7 @@ class ChatScreen(Screen[None]):
 
     async def _refresh(self) -> None:
         """Show what is on disk, if it is something else; after an answer, if one is on its way."""
-        if not self._is_at_rest:
+        if not self._under_way.is_nothing:
             self._look_later = True
             return
         try:
@@ -301,7 +290,7 @@ class ChatScreen(Screen[None]):
         another one, or with a turn, which shows everything at its end."""
         if self._view is None or view.session_id != self._view.session_id:
             return
-        if self._flow is None:
+        if self._under_way.answer is None:
             self._view = view
             self.query_one(Header).show(view)
             await self.query_one(Conversation).show(view.messages, view.forks, keep_place=True)
@@ -356,16 +345,15 @@ class ChatScreen(Screen[None]):
         if again is not None and self._is_busy():
             return
         prompt.taken()
-        if self._flow is None and self._view is not None:
+        if self._under_way.answer is None and self._view is not None:
             self._say(text, again)
         else:
             self.query_one(Waiting).put(text)
 
     def _say(self, text: str, again: str | None = None) -> None:
         """Say it: nothing else is being said. ``again``: the message that is said again."""
-        flow = self._flow = Flow(text)
-        self._rested.clear()
-        self._drawing.resume()
+        flow = self._under_way.begin_answer(text)
+        self._drawing.begin(flow)
         self._take_turn(flow, again)
 
     @work(group="talk")
@@ -376,7 +364,7 @@ class ChatScreen(Screen[None]):
                 await conversation.cut(again)
             await conversation.say(flow.text)
         self.query_one(Banner).edited("")
-        self.query_one(Status).busy("thinking" if self._summing_up is None else "summarizing first")
+        self.query_one(Status).busy(self._under_way.status)
         if await self._renew():
             again = None
             await conversation.say(flow.text)
@@ -397,7 +385,7 @@ class ChatScreen(Screen[None]):
             self._is_said(flow)
             self._give_back(flow.text, again)
             return
-        await self._draw_pieces(flow)
+        await self._drawing.finish()
         self._view = view
         self.query_one(Header).show(view)
         if is_continued(before, again, view.messages):
@@ -417,22 +405,15 @@ class ChatScreen(Screen[None]):
 
     def _is_said(self, flow: Flow) -> None:
         """The answer is done, or there is none: what had to wait for that is done now."""
-        if self._flow is flow:
-            self._flow = None
-        gc.unfreeze()
-        self._drawing.pause()
+        self._drawing.end()
+        self._under_way.end_answer(flow)
         self._rest()
-
-    @property
-    def _is_at_rest(self) -> bool:
-        return self._flow is None and self._summing_up is None
 
     def _rest(self) -> None:
         """Something is done; what had to wait for that is done now."""
-        if not self._is_at_rest:
-            self.query_one(Status).busy("thinking" if self._flow is not None else "summarizing")
+        if not self._under_way.is_nothing:
+            self.query_one(Status).busy(self._under_way.status)
             return
-        self._rested.set()
         self.query_one(Status).idle()
         card = self._asks_to_go
         if card is not None and card.is_current and not self.query_one(Waiting).texts:
@@ -443,7 +424,7 @@ class ChatScreen(Screen[None]):
 
     def _say_what_waits(self) -> bool:
         """Say what was typed meanwhile, if something was."""
-        following = self.query_one(Waiting).next() if self._flow is None else None
+        following = self.query_one(Waiting).next() if self._under_way.answer is None else None
         if following is not None:
             self._say(following)
         return following is not None
@@ -506,49 +487,6 @@ class ChatScreen(Screen[None]):
         is_kept = turn.session_id is not None and not self._wanted.private
         if is_kept and turn.session_id is not None and self.app.behind is not None:
             self.app.behind.after_turn(turn.session_id)
-
-    async def _draw(self) -> None:
-        """Show what has come; not before the screen has shown what came before, nor what the last
-        key did."""
-        began = monotonic()
-        if self._flow is None or self._is_drawing or began < self._draw_at:
-            return
-        is_late = began > self._draw_at + _LATE_SECONDS
-        if is_late or began > self.app.typed.latest + _KEY_SECONDS:
-            self._is_drawing = True
-            await self._draw_pieces(self._flow)
-            self.call_after_refresh(self._has_drawn, began)
-
-    def _has_drawn(self, began: float) -> None:
-        """Keys have at least as much time as drawing, and while one types three times as much."""
-        self._is_drawing = False
-        now = monotonic()
-        is_typing = now < self.app.typed.latest + _TYPING_SECONDS
-        self._draw_at = now + (now - began) * (3 if is_typing else 1)
-
-    def _begin_answer(self, flow: Flow) -> None:
-        """While it comes, what was there before it is not looked through for garbage: that takes a
-        tenth of a second, in which no key is answered."""
-        if not flow.has_begun:
-            flow.has_begun = True
-            gc.freeze()
-
-    async def _draw_pieces(self, flow: Flow) -> None:
-        """Draw what has come. One at a time: the last piece is not drawn, and the answer not taken
-        for whole, while the one before it is still on its way to the screen."""
-        status, conversation = self.query_one(Status), self.query_one(Conversation)
-        async with self._pen:
-            if flow.waiting:
-                status.busy(flow.waiting)
-            come_now = flow.take()
-            if come_now:
-                self._begin_answer(flow)
-                status.busy("answering")
-            for come in come_now:
-                if come.is_note:
-                    await conversation.between(come.text)
-                else:
-                    await conversation.add(come.text)
 
     # --- branches ---
 
@@ -680,18 +618,13 @@ class ChatScreen(Screen[None]):
                 )
             case "quit" | "exit" | "q":
                 self.app.action_leave()
-            case "title":
-                await self._title(rest)
-            case "skill" if rest:
-                await self._use(
-                    lambda ws: ws.chat.use_skill(rest if rest != "none" else None), f"Skill: {rest}"
-                )
-            case "model" if rest:
-                await self._use_model(rest)
+            case "title" | "export":
+                if await self._is_stored(name, rest):
+                    await self._use(*change_of(name, rest, self.session_now))
+            case "skill" | "model" if rest:
+                await self._use(*change_of(name, rest, self.session_now))
             case "why":
                 await conversation.note(self._reason)
-            case "export":
-                await self._export(rest)
             case "compact":
                 await self._compact(rest)
             case "search" if rest:
@@ -711,7 +644,7 @@ class ChatScreen(Screen[None]):
 
     async def _use(self, change: Callable[[Workspace], None], told: str) -> None:
         """Change something about the open conversation, and show it."""
-        if not self._is_at_rest:
+        if not self._under_way.is_nothing:
             self.query_one(Status).note("That is done once this is.")
 
         def changed(ws: Workspace) -> View | None:
@@ -728,10 +661,11 @@ class ChatScreen(Screen[None]):
             self.query_one(Header).show(view)
         await self.query_one(Conversation).note(told)
 
-    async def _is_stored(self, usage: str, given: str) -> bool:
+    async def _is_stored(self, name: str, given: str) -> bool:
         """Can a command be done that needs a session on disk, and something given? Else that is
         said."""
         note = self.query_one(Conversation).note
+        usage = "title TEXT" if name == "title" else "export FILE (.md, .json or .yaml)"
         if self._wanted.private:
             await note("Private: nothing of this is stored.")
         elif self._view is None or self._view.session_id is None:
@@ -742,35 +676,6 @@ class ChatScreen(Screen[None]):
             return True
         return False
 
-    async def _title(self, text: str) -> None:
-        session_id = self.session_now
-        if not await self._is_stored("title TEXT", text):
-            return
-
-        def titled(ws: Workspace) -> None:
-            assert session_id is not None
-            ws.set_topic(session_id, text)
-            ws.chat.refresh()
-
-        await self._use(titled, f"Topic: {text}")
-
-    async def _use_model(self, given: str) -> None:
-        def changed(ws: Workspace) -> None:
-            ws.chat.use_model(*ws.models.named(given))
-
-        await self._use(changed, f"Model: {given}")
-
-    async def _export(self, path: str) -> None:
-        session_id = self.session_now
-        if not await self._is_stored("export FILE (.md, .json or .yaml)", path):
-            return
-
-        def exported(ws: Workspace) -> None:
-            assert session_id is not None
-            ws.transfer.export(session_id, path)
-
-        await self._use(exported, f"Exported to {path}")
-
     async def _compact(self, keep: str) -> None:
         """Summarize what was said but for the newest; ``keep``: what is to be kept of it."""
         conversation, status = self.query_one(Conversation), self.query_one(Status)
@@ -780,9 +685,8 @@ class ChatScreen(Screen[None]):
             return
         if self._is_busy():
             return
-        stop = self._summing_up = Stop()
-        self._rested.clear()
-        status.busy("summarizing")
+        stop = self._under_way.begin_summary()
+        status.busy(self._under_way.status)
         try:
             done = await self.app.talker.do(lambda ws: summed_up(ws, stop, session_id, keep))
         except BadAnswer as error:
@@ -796,7 +700,7 @@ class ChatScreen(Screen[None]):
             await self._fail(error)
             return
         finally:
-            self._summing_up = None
+            self._under_way.end_summary()
             self._rest()
         await conversation.note(told.of_a_summary(done))
 
@@ -861,26 +765,26 @@ class ChatScreen(Screen[None]):
 
     def _is_busy(self) -> bool:
         """Is there an answer on its way? Then that is said: first it is to be stopped."""
-        if not self._is_at_rest:
-            what = "An answer is coming" if self._flow is not None else "A summary is being made"
+        if not self._under_way.is_nothing:
+            what = self._under_way.what
             self.query_one(Status).note(f"{what}: Esc stops it, then this can be done.")
-        return not self._is_at_rest
+        return not self._under_way.is_nothing
 
     async def _may_go(self) -> bool:
         """Is no answer on its way any more? One that is may be stopped, if one is asked."""
-        if self._is_at_rest:
+        if self._under_way.is_nothing:
             return True
         question = (
             "An answer is still coming. Stop it, and keep what has come?"
-            if self._flow is not None
+            if self._under_way.answer is not None
             else "A summary is being made. Stop it?"
         )
         self._asks_to_go = AskScreen(question)
         may_go = await self.app.push_screen_wait(self._asks_to_go)
         self._asks_to_go = None
-        while may_go and not self._is_at_rest:  # it may be another one by now
+        while may_go and not self._under_way.is_nothing:  # it may be another one by now
             self.action_stop()
-            await self._rested.wait()
+            await self._under_way.rest()
         return may_go
 
     def action_model(self) -> None:
@@ -963,10 +867,8 @@ class ChatScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """Stop the answer that is coming; or leave what was to be said again."""
-        if self._summing_up is not None:
-            self._summing_up.set()
-        if self._flow is not None:
-            self._flow.stop.set()
+        self._under_way.stop()
+        if self._under_way.answer is not None:
             self.query_one(Questions).refuse_tools()
         elif self.query_one(Prompt).again is not None:
             self.query_one(Prompt).leave_edit()
@@ -982,7 +884,7 @@ class ChatScreen(Screen[None]):
 
     def leave(self) -> str | None:
         """Stop what is going on; the session to come back to, as far as it is known."""
-        self._left = self._flow
+        self._left = self._under_way.answer
         self._typed = [*self.query_one(Waiting).texts, self.query_one(Prompt).whole]
         self.action_stop()
         return self.back
