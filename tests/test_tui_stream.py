@@ -190,6 +190,34 @@ def test_what_can_only_be_done_after_an_answer_says_so(home: Home, key: str) -> 
         run(home, script)
 
 
+def test_what_was_said_of_work_goes_with_it(home: Home) -> None:
+    """A note that ends in dots is about what goes on; another one stays for its seconds."""
+
+    async def script(ui: Ui) -> None:
+        await opened(ui)
+        await say(ui, "hello")
+        await ui.shows("thinking")
+        chat(ui).note_in_passing("Topic: fruit")
+        await ui.shows("Topic: fruit")
+        chat(ui).note_in_passing("Summarizing 30 earlier messages …")
+        await ui.shows("Summarizing 30 earlier messages …")
+        await ui.press("escape")
+        await ui.shows("(stopped)")
+        await ui.hides("Summarizing")
+        await say(ui, "again")
+        await ui.shows("thinking")
+        chat(ui).note_in_passing("Topic: fruit")
+        await ui.press("escape")
+        await rested(ui)
+        await ui.shows("Topic: fruit")
+
+    with OpenAIServer() as server:
+        server.reply("late", before=threading.Event())
+        server.reply("late", before=threading.Event())
+        use_server(home, server.base_url)
+        run(home, script)
+
+
 def test_escape_stops_a_summary(home: Home) -> None:
     """Nothing is recorded, and the conversation goes on."""
     turns = [message(f"fruit {n}", "assistant" if n % 2 else "user", id=f"m{n}") for n in range(40)]

@@ -38,11 +38,11 @@ class Status(Static):
         self._wake()
 
     def idle(self) -> None:
-        """Nothing is being done. What was said while one had to wait was about that, and goes with
-        it, unless it is a warning."""
-        has_waited = self._since is not None and not self._can_stop
-        is_about_that = has_waited and self._note_began >= (self._since or 0.0)
-        if is_about_that and not self._note.startswith("Warning"):
+        """Nothing is being done. What was said meanwhile of what goes on (it ends in "…"), or while
+        one had to wait, was about that and goes with it, unless it is a warning."""
+        is_about_that = self._note.endswith("…") or not self._can_stop
+        is_of_now = self._since is not None and self._note_began >= self._since
+        if is_of_now and is_about_that and not self._note.startswith("Warning"):
             self._note_until = 0.0
         self._since = None
         self._draw()
