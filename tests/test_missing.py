@@ -28,7 +28,7 @@ from vault_sessions.formats.rest import (
 )
 from vault_sessions.lifecycle.desk import Conversation
 from vault_sessions.model import Loss
-from vault_sessions.rules.missing import Case, Chat, count_missing, decide
+from vault_sessions.rules.missing import Case, Chat, count_missing, decide, in_place
 from vault_sessions.state import KEPT_SECONDS, State
 
 NOW = datetime(2026, 11, 21, 8, 5, 12, tzinfo=UTC)
@@ -89,6 +89,26 @@ def test_an_edited_line_without_an_id_is_not_missing() -> None:
     known = ordered(before)
     assert count_missing(known, edited, ids(edited)) == 0
     assert count_missing(known, message("a"), ids(message("a"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "put_back", "order"),
+    [
+        ("abc", [], "abc"),
+        ("abecd", [("cd", "ab")], "abcde"),
+        ("abecdgf", [("cd", "ab"), ("f", "abcde")], "abcdefg"),
+        ("abecd", [("cd", "abx")], "abcde"),  # x was deleted
+        ("abecd", [("cd", "")], "abecd"),  # they stood at the very beginning: who knows
+        ("abcde", [("cd", "ab")], "abcde"),
+        ("abe", [("cd", "ab")], "abe"),
+        ("abecd", [("dc", "ab")], "abcde"),
+    ],
+)
+def test_where_messages_would_stand_that_were_put_back(
+    seen: str, put_back: list[tuple[str, str]], order: str
+) -> None:
+    """Behind what stood before them when they were lost."""
+    assert "".join(in_place(seen, put_back)) == order
 
 
 def ordered(data: bytes) -> list[str]:
@@ -280,6 +300,22 @@ def test_lines_that_come_back_are_not_missing_any_more(home: Home) -> None:
         assert workspace.state.losses() == []
 
 
+def test_a_loss_is_forgotten_only_when_the_mirror_has_its_lines(home: Home) -> None:
+    """They may be overwritten again between one look at the file and the next."""
+    path = write_session(home, "talk", *lines(4))
+    older = b"".join(lines(2))
+    with at_work(home) as workspace:
+        workspace.sync()
+        path.write_bytes(older)
+        assert len(missing_in(workspace)) == 1
+        path.write_bytes(b"".join(lines(4)))
+        vault, state = workspace.vault, workspace.state
+        guard.review(vault, state, NOW, lambda session_id: older)
+        assert len(state.losses()) == 1
+        guard.review(vault, state, NOW, lambda session_id: path.read_bytes())
+        assert state.losses() == []
+
+
 def test_a_second_loss_is_kept_beside_the_first(home: Home) -> None:
     path = write_session(home, "talk", *lines(6))
     with at_work(home) as workspace:
@@ -293,6 +329,34 @@ def test_a_second_loss_is_kept_beside_the_first(home: Home) -> None:
         ["id-0004", "id-0005"],
         ["id-0002", "id-0003"],
     ]
+
+
+@pytest.mark.parametrize("copy", ["ab", "abc", "abe", "a", "abecd"])
+@pytest.mark.parametrize("is_lost_before", [False, True])
+def test_after_what_was_put_back_an_even_older_copy_loses_nothing(
+    home: Home, copy: str, is_lost_before: bool
+) -> None:
+    """c and d were lost and stand behind e, which was written meanwhile. The copy that is saved now
+    may be older than all of that, or as it was in between; or two come one after the other."""
+    line = dict(zip("abcdef", lines(6), strict=True))
+
+    def text(names: str) -> bytes:
+        return b"".join(line[name] for name in names)
+
+    path = write_session(home, "talk", text("abcd"))
+    with at_work(home) as workspace:
+        workspace.sync()
+        for names in ("abe", "abecd", "abecdf"):
+            path.write_bytes(text(names))
+            workspace.sync()
+        if is_lost_before:
+            path.write_bytes(text("ab"))
+            workspace.sync()
+        path.write_bytes(text(copy))
+        assert missing_in(workspace) == ["atlas/memory/sessions/talk.jsonl"]
+    home.output("doctor", "--fix")
+    assert path.read_bytes() == text("abecdf" if copy == "abecd" else "abcdef")
+    assert codes(home) == []
 
 
 def test_doctor_puts_them_back_in_their_place(home: Home) -> None:

@@ -8,9 +8,10 @@ a secret that the owner has just deleted. Then ``rules.missing`` decides.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import NamedTuple
 
 from vault_sessions import vault as vaults
@@ -18,6 +19,7 @@ from vault_sessions.errors import VaultError
 from vault_sessions.formats.names import beginnings, copy_name, file_kind, session_of
 from vault_sessions.formats.times import format_time, parse_time
 from vault_sessions.model import Loss, Problem, problem
+from vault_sessions.rules import missing
 from vault_sessions.rules.missing import Case, Chat, Decision, absent, decide
 from vault_sessions.state import KEPT, State
 from vault_sessions.vault import Vault
@@ -33,16 +35,29 @@ class Reviewed(NamedTuple):
     notices: tuple[str, ...]
 
 
+def in_place(state: State, session_id: str, ids: Sequence[str]) -> list[str]:
+    """The ids of a transcript as they would stand had nothing been put back at its end."""
+    losses = state.settled_of(session_id)
+    with suppress(VaultError):  # then it is said where they are to be kept
+        losses += state.losses_of(session_id)
+    losses.sort(key=lambda one: one.at)
+    return missing.in_place(ids, [({name for name, _ in one.lines}, one.after) for one in losses])
+
+
 def loss(
     session_id: str,
     ids: Sequence[str],
-    lines: Sequence[tuple[str, bytes]],
+    order: Sequence[str],
+    lines: Mapping[str, bytes],
     now: datetime,
     head: str | None,
 ) -> Loss:
-    """The missing ``lines``, which are the last of ``ids``."""
-    before = ids[: len(ids) - len(lines)][-AFTER:]
-    return Loss(session_id, format_time(now), tuple(lines), tuple(before), "waiting", head)
+    """The missing ``lines``, by their ids. ``ids``: all of the transcript as it was last seen;
+    ``order``: the same as ``in_place`` has them."""
+    seen = tuple((name, lines[name]) for name in ids if name in lines)
+    first = next(place for place, name in enumerate(order) if name in lines)
+    before = tuple(order[max(0, first - AFTER) : first])
+    return Loss(session_id, format_time(now), seen, before, "waiting", head, tuple(order[first:]))
 
 
 def keep(state: State, found: Loss) -> None:
@@ -118,6 +133,12 @@ def open_in(state: State, session_id: str, data: bytes | None) -> list[Loss]:
     ]
 
 
+def to_put_back(one: Loss) -> list[tuple[str, bytes | None]]:
+    """The lines of a loss in their places, among the ids of those that stood between (None)."""
+    lines = dict(one.lines)
+    return [(name, lines.get(name)) for name in one.places or lines]
+
+
 def problem_of(losses: Iterable[Loss], session_id: str) -> Problem | None:
     """What is to be said of a session's losses."""
     count = sum(len(one.lines) for one in losses if one.session_id == session_id)
@@ -136,16 +157,24 @@ def is_waiting(state: State) -> bool:
     return any(one.status == "waiting" for one in state.losses())
 
 
-def review(vault: Vault, state: State, now: datetime) -> Reviewed:
+def review(
+    vault: Vault, state: State, now: datetime, mirrored: Callable[[str], bytes | None]
+) -> Reviewed:
     """Decide about all losses anew, but for what only a chat can say. Raises VaultError.
 
     One that was decided stays as it was, unless its lines stand again, or stand in a conflict copy.
+    ``mirrored(id)``: the bytes of a session as the mirror has them now; a loss is forgotten only if
+    its lines stand in those.
     """
     losses = state.losses()
     changed: set[str] = set()
     told: dict[str, list[str]] = {}
     for session_id in {one.session_id for one in losses}:
         data = _bytes(vault, session_id)
+        if data is not None and not all(
+            _left(one, data) for one in losses if one.session_id == session_id
+        ):
+            data = mirrored(session_id)
         if data is None:
             continue
         with _kept_in_order(state):
@@ -207,18 +236,20 @@ def _at_once(one: Loss, losses: Iterable[Loss]) -> int:
 
 
 def _left(one: Loss, data: bytes | None) -> tuple[tuple[str, bytes], ...]:
-    """The lines at the end of a loss that stand nowhere in the bytes.
+    """The lines at the end of a loss that stand nowhere in the bytes, in their places.
 
     One before a line that stands was taken out of the middle: the whole end was missing only while
     an editor was half through with its saving.
     """
     if data is None:
         return ()
+    lines = dict(one.lines)
     gone = dict(_absent(one, data))
-    count = 0
-    while count < len(one.lines) and one.lines[-1 - count][0] in gone:
-        count += 1
-    return one.lines[len(one.lines) - count :]
+    places = [name for name in one.places or lines if name in lines]
+    left: set[str] = set()
+    for order in (list(lines), places):
+        left.update(takewhile(gone.__contains__, reversed(order)))
+    return tuple((name, lines[name]) for name in places if name in left)
 
 
 def _absent(one: Loss, data: bytes) -> Iterator[tuple[str, bytes]]:

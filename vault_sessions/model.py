@@ -348,7 +348,9 @@ class Loss(NamedTuple):
     ``lines``: each one's id and its line without the newline, in order; ``after``: the ids that
     stood before them (100 at most, the nearest last). ``status``: ``open`` is a problem,
     ``waiting`` is decided when git is done or the conflict copy that has them is gone, ``settled``
-    is only kept. ``head``: where git stood when they were last seen.
+    is only kept. ``head``: where git stood when they were last seen. ``places``: all ids from the
+    first missing one on, in the order in which they would stand had nothing been put back at the
+    end; empty: those of ``lines``.
     """
 
     session_id: str
@@ -357,3 +359,4 @@ class Loss(NamedTuple):
     after: tuple[str, ...]
     status: Literal["open", "waiting", "settled"]
     head: str | None = None
+    places: tuple[str, ...] = ()

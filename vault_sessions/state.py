@@ -45,13 +45,15 @@ def _kept(loss: Loss) -> dict[str, Any]:
         "after": loss.after,
         "status": loss.status,
         "head": loss.head,
+        "places": loss.places,
     }
 
 
 def _loss(session_id: str, kept: dict[str, Any]) -> Loss:
     lines = tuple((str(name), str(line).encode()) for name, line in kept["lines"])
     after = tuple(map(str, kept["after"]))
-    return Loss(session_id, str(kept["at"]), lines, after, kept["status"], kept["head"])
+    places = tuple(map(str, kept.get("places", ())))
+    return Loss(session_id, str(kept["at"]), lines, after, kept["status"], kept["head"], places)
 
 
 class Holder(NamedTuple):
@@ -263,17 +265,30 @@ class State:
         atomic.make_folder(os.path.dirname(path))
         atomic.replace_file(path, orjson.dumps([_kept(loss)]))
 
+    def settled_of(self, session_id: str) -> list[Loss]:
+        """What was kept of one session and is settled, the oldest first; what can't be read is left
+        out."""
+        found: list[Loss] = []
+        for path in self._settled_paths(session_id):
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                kept = orjson.loads(atomic.read_file(path)[0])
+                found += [_loss(session_id, loss) for loss in kept]
+        return sorted(found, key=lambda loss: loss.at)
+
+    def _settled_paths(self, session_id: str) -> list[str]:
+        folder = os.path.join(self.folder, "kept", "settled")
+        try:
+            names = atomic.names_in(folder)
+        except OSError:
+            return []
+        return [os.path.join(folder, name) for name in names if name.startswith(f"{session_id}.")]
+
     def forget(self, session_id: str) -> None:
         """Remove what is known of a session that was erased: kept lines, lease and lock.
 
         Its lock may be held. Raises VaultError.
         """
-        settled = os.path.join(self.folder, "kept", "settled")
-        try:
-            names = atomic.names_in(settled)
-        except OSError:
-            names = []
-        paths = [os.path.join(settled, name) for name in names if name.startswith(f"{session_id}.")]
+        paths = self._settled_paths(session_id)
         paths.append(self._path("kept", f"{session_id}.json"))
         paths += [self._path(kind, session_id) for kind in ("leases", "locks", "work")]
         for path in paths:

@@ -241,7 +241,7 @@ def _refresh(
             if kind == "memory":
                 memory.append(name)
     waited_for = {one.session_id for one in state.losses()} if state is not None else set()
-    lost: set[str] = set()
+    lost: dict[str, Found] = {}
     head = mirror.info("head")
     for done, session_id in enumerate(sorted(sessions)):
         if progress is not None and done % 64 == 0:
@@ -256,8 +256,11 @@ def _refresh(
         elif state is not None:
             try:
                 line = (written or {}).get(session_id)
-                if _guard_session(mirror, state, found, line, now, head):
-                    lost.add(session_id)
+                if (
+                    _guard_session(mirror, state, found, line, now, head)
+                    or session_id in waited_for
+                ):
+                    lost[session_id] = found
             except VaultError as error:  # the mirror goes on knowing the lines
                 notices.append(str(error))
                 if (known := mirror.file(vault.transcript(session_id))) is not None:
@@ -265,7 +268,7 @@ def _refresh(
                 continue
         _put(vault, mirror, session_id, found)
     if state is not None and (waited_for or lost):
-        notices += _judge_losses(vault, mirror, now, state, lost | (waited_for & sessions))
+        notices += _judge_losses(vault, mirror, now, state, lost, head)
     mirror.note("head", git.head(vault.root))
     return Changes(
         tuple(sorted(sessions - set(gone))), tuple(memory), tuple(gone), notices=tuple(notices)
@@ -318,7 +321,7 @@ def _guard_session(
     be kept.
     """
     from vault_sessions import guard
-    from vault_sessions.rules.missing import count_missing
+    from vault_sessions.rules.missing import missing
 
     if found.data is None or found.copy_of is not None:
         return False
@@ -330,29 +333,58 @@ def _guard_session(
     if line is not None:
         own = [(message.id, line.strip()) for message in parse(line).messages]
         own = [(name, text) for name, text in own if text not in found.data]
-    count = count_missing([*ids, *(name for name, _ in own)], found.data, ids_now)
-    if not count:
+    session_id = found.session.id
+    known = [*ids, *(name for name, _ in own)]
+    if ids_now.issuperset(known):
         return False
-    known = mirror.last_lines(found.session.id, count - len(own)) if count > len(own) else []
-    everything = [*ids, *(name for name, _ in own)]
-    guard.keep(state, guard.loss(found.session.id, everything, [*known, *own], now, head))
+    order = guard.in_place(state, session_id, known)
+    gone = missing(known, order, found.data, ids_now)
+    if not gone:
+        return False
+    first = next(place for place, name in enumerate(known) if name in gone)
+    seen = mirror.last_lines(session_id, len(ids) - first) if first < len(ids) else []
+    lines = {name: text for name, text in [*seen, *own] if name in gone}
+    guard.keep(state, guard.loss(session_id, known, order, lines, now, head))
     return True
 
 
 def _judge_losses(
-    vault: Vault, mirror: Mirror, now: datetime, state: State, lost: set[str]
+    vault: Vault,
+    mirror: Mirror,
+    now: datetime,
+    state: State,
+    lost: dict[str, Found],
+    head: str | None,
 ) -> list[str]:
-    """What becomes of kept lines; the problems of their sessions follow. Notices for a person."""
+    """What becomes of kept lines; the problems of their sessions follow. Notices for a person.
+
+    ``lost``: sessions as they were read, guarded and mirrored just now. What was read otherwise is
+    guarded and mirrored first: who forgets a loss because its lines stand again must know that the
+    mirror has them, for they may be overwritten again at any moment.
+    """
     from vault_sessions import guard
 
+    read: dict[str, Found | None] = dict(lost)
+
+    def mirrored(session_id: str) -> bytes | None:
+        if session_id not in read:
+            found = _read_session(vault, now, session_id)
+            if found is not None:
+                _guard_session(mirror, state, found, None, now, head)
+                _put(vault, mirror, session_id, found)
+            read[session_id] = found
+        found = read[session_id]
+        return found.data if found is not None else None
+
     try:
-        reviewed = guard.review(vault, state, now)
+        reviewed = guard.review(vault, state, now, mirrored)
         losses = guard.open_losses(vault, state)
     except VaultError as error:
         return [str(error)]
-    for session_id in reviewed.sessions | lost:
-        found = _read_session(vault, now, session_id)
-        _put(vault, mirror, session_id, with_losses(found, losses) if found else None)
+    for session_id in reviewed.sessions | lost.keys():
+        mirrored(session_id)
+        if (found := read[session_id]) is not None:
+            _put(vault, mirror, session_id, with_losses(found, losses))
     return list(reviewed.notices)
 
 

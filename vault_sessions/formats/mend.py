@@ -238,9 +238,10 @@ def with_unique_ids(data: bytes) -> bytes:
     return _without(lines, again)
 
 
-def put_back(data: bytes, lines: Sequence[tuple[str, bytes]], after: Sequence[str]) -> bytes:
+def put_back(data: bytes, lines: Sequence[tuple[str, bytes | None]], after: Sequence[str]) -> bytes:
     """With those of the kept lines (id, text) that stand nowhere in the file put behind the last
-    of ``after`` (the nearest is the last) that does; where none does: at the end."""
+    of ``after`` that does; where none does: at the end. A line without a
+    text is only a place: what comes behind it in ``lines`` stands behind it, if it stands."""
     rows, bad = _unreadable(data)
     texts = {raw.strip() for raw in rows}
     places = {message.id: message.line for message in parse(data).messages}
@@ -253,12 +254,12 @@ def put_back(data: bytes, lines: Sequence[tuple[str, bytes]], after: Sequence[st
         quoted = f'"{own if mark and number.isdigit() else name}"'.encode()
         return next((index + 1 for index in bad if quoted in rows[index]), 0)
 
-    at = next((place for name in reversed(after) if (place := place_of(name))), 0)
+    at = max(map(place_of, after), default=0)
     end = len(rows) if rows[-1].strip() else len(rows) - 1
     behind: dict[int, list[bytes]] = {}
     for name, text in lines:
         place = place_of(name)
-        if place or text.strip() in texts:
+        if place or text is None or text.strip() in texts:
             at = max(at, place)
         else:
             behind.setdefault(at or end, []).append(text.strip())

@@ -59,7 +59,7 @@ def reread(
     if data is None:
         begin_again(conversation)
         return
-    gone = _vanished(conversation, before, new, data)
+    gone = _vanished(desk, conversation, before, new, data)
     if gone and _guard(desk, conversation, before, gone, _Reading(data, is_quiet)):
         read(desk, conversation)
     known = {message.id: message.text for message in before}
@@ -92,13 +92,22 @@ class _Reading(NamedTuple):
 
 
 def _vanished(
-    conversation: Conversation, before: list[Message], new: Message | None, data: bytes
+    desk: Desk,
+    conversation: Conversation,
+    before: list[Message],
+    new: Message | None,
+    data: bytes,
 ) -> list[Message]:
-    """The messages that are missing from the end of the file."""
+    """The messages that are missing from the end of the file, in their places."""
     ids_now = {message.id for message in conversation.messages}
     known = before if new is None or new.id in ids_now else [*before, new]
-    count = missing.count_missing([message.id for message in known], data, ids_now)
-    return known[len(known) - count :]
+    ids = [message.id for message in known]
+    if ids_now.issuperset(ids):
+        return []
+    order = guard.in_place(desk.state, conversation.session_id or "", ids)
+    gone = missing.missing(ids, order, data, ids_now)
+    messages = {message.id: message for message in known}
+    return [messages[name] for name in order if name in gone]
 
 
 def _read_at_rest(
@@ -116,7 +125,7 @@ def _read_at_rest(
             if not comes_back(path):
                 return None, True
             continue
-        if not _vanished(conversation, before, new, data):
+        if not _vanished(desk, conversation, before, new, data):
             return data, True
         sleep(_QUIET_SECONDS)
         with suppress(FileNotFoundError):
@@ -146,11 +155,12 @@ def _guard(
     the person says so. Was it put back?"""
     session_id = conversation.session_id or ""
     names = [message.id for message in gone]
-    lines = [(message.id, message_line(message.fields).rstrip()) for message in gone]
+    lines = {message.id: message_line(message.fields).rstrip() for message in gone}
     desk.saved(Saved(session_id))  # the mirror knows the lines of others as they were written
     missing_now = set(names)
     left = [message for message in before if message.id not in missing_now]
-    ids = [*(message.id for message in left), *names]
+    ids = list(dict.fromkeys([*(message.id for message in before), *names]))
+    order = guard.in_place(desk.state, session_id, ids)
     now = [m for m in conversation.messages if m.id != conversation.newest]
     only_end = [(m.id, m.fields) for m in now] == [(m.id, m.fields) for m in left]
     chat = Chat(
@@ -161,14 +171,14 @@ def _guard(
         only_end,
     )
     try:
-        guard.keep(desk.state, guard.loss(session_id, ids, lines, desk.now(), None))
+        guard.keep(desk.state, guard.loss(session_id, ids, order, lines, desk.now(), None))
         decision = guard.decide_in_chat(desk.vault, desk.state, session_id, names, chat)
         what = "1 message" if len(gone) == 1 else f"{len(gone)} messages"
         if decision.what == "put back" or (
             decision.what == "ask" and desk.ask(f"Put back {what}?")
         ):
             with desk.state.lock(session_id):
-                vaults.append_lines(desk.vault, session_id, [line for _, line in lines])
+                vaults.append_lines(desk.vault, session_id, list(lines.values()))
             conversation.put_back.update(names)
             conversation.notices.append(
                 f"Put back {what} that an older copy of the file had overwritten."

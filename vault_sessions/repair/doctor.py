@@ -384,7 +384,7 @@ def _put_back(
         data = utf8
         before = fixes.count_lines(data)
         for loss in guard.open_in(state, session_id, data):
-            data = fixes.put_back(data, loss.lines, loss.after)
+            data = fixes.put_back(data, guard.to_put_back(loss), loss.after)
         count = fixes.count_lines(data) - before
         what = "1 message" if count == 1 else f"{count} messages"
         return Mended(data, (*done, f"{what} put back") if count else done)

@@ -1,6 +1,6 @@
 """Were the newest messages taken out on purpose, or has an older copy been saved over them?
 
-``count_missing`` says what is gone; ``decide`` what is to be done about it. See "An older copy is
+``missing`` says what is gone; ``decide`` what is to be done about it. See "An older copy is
 saved over newer messages" in docs/format.md.
 """
 
@@ -32,6 +32,35 @@ def count_missing(ids: Sequence[str], data: bytes, ids_now: Collection[str]) -> 
             break
         count += 1
     return count
+
+
+def in_place(
+    ids: Sequence[str], put_back: Iterable[tuple[Collection[str], Sequence[str]]]
+) -> list[str]:
+    """A transcript's ids in the order in which they would stand had nothing been put back at its
+    end. ``put_back``: messages that were once missing, and the ids that stood before them then (the
+    nearest last); the oldest loss first."""
+    order = list(ids)
+    for names, before in put_back:
+        moved = [name for name in order if name in names]
+        rest = [name for name in order if name not in names]
+        nearest = next((name for name in reversed(before) if name in rest), None)
+        if moved and nearest is not None:
+            at = rest.index(nearest) + 1
+            order = [*rest[:at], *moved, *rest[at:]]
+    return order
+
+
+def missing(
+    ids: Sequence[str], order: Sequence[str], data: bytes, ids_now: Collection[str]
+) -> set[str]:
+    """The ids that are missing: from the end of a transcript as it was last seen, or from its end
+    as ``in_place`` has it. (A copy saved over it may be older than what was put back, or younger
+    and without it.)"""
+    gone: set[str] = set()
+    for each in (ids, order):
+        gone.update(each[len(each) - count_missing(each, data, ids_now) :])
+    return gone
 
 
 def absent(names: Iterable[str], data: bytes) -> set[str]:
