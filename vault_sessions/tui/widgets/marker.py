@@ -20,7 +20,7 @@ class Marker(Static):
             self.message_id = message_id
 
     def __init__(self, fork: Fork) -> None:
-        super().__init__(markup=False)
+        super().__init__(_text(fork), markup=False)
         self._fork = fork
 
     @property
@@ -28,20 +28,15 @@ class Marker(Static):
         """The form that is shown."""
         return self._fork.ids[self._fork.at]
 
-    def on_mount(self) -> None:
-        """Show it."""
-        self.show(self._fork)
-
-    def show(self, fork: Fork) -> None:
-        """Show another place among others."""
-        self._fork = fork
-        before = "‹" if fork.at else " "
-        after = "›" if fork.at + 1 < len(fork.ids) else " "
-        self.update(f"{before} {fork.at + 1}/{len(fork.ids)} {after}")
-
     def on_click(self, event: events.Click) -> None:
         """Go there, if there is one."""
         event.stop()
         wanted = self._fork.at + (-1 if event.x < self.size.width / 2 else 1)
         if 0 <= wanted < len(self._fork.ids):
             self.post_message(self.Moved(self._fork.ids[wanted]))
+
+
+def _text(fork: Fork) -> str:
+    before = "‹" if fork.at else " "
+    after = "›" if fork.at + 1 < len(fork.ids) else " "
+    return f"{before} {fork.at + 1}/{len(fork.ids)} {after}"
