@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -329,6 +330,56 @@ def test_a_second_loss_is_kept_beside_the_first(home: Home) -> None:
         ["id-0004", "id-0005"],
         ["id-0002", "id-0003"],
     ]
+
+
+def tell_a_story(workspace: Workspace, path: Path, rng: random.Random) -> int:
+    """Lines are appended, any earlier text is saved again, what is missing is put back at the end,
+    in any order, each of which the mirror sees; how many lines there were."""
+    vault, state, made = workspace.vault, workspace.state, 2
+    texts = [b"".join(lines(2))]
+    path.write_bytes(texts[0])
+    workspace.sync()
+    for step in range(rng.randrange(3, 12)):
+        what = rng.choice(("append", "append", "save", "put back"))
+        now = texts[-1]
+        if what == "append":
+            more = rng.choice((1, 2))
+            now += b"".join(lines(more, made))
+            made += more
+        elif what == "save":
+            now = rng.choice(texts)
+        else:
+            losses = guard.open_losses(vault, state, path.stem)
+            missing = dict(line for loss in losses for line in loss.lines)
+            now += b"".join(text + b"\n" for text in missing.values())
+        texts.append(now)
+        path.write_bytes(now)
+        os.utime(path, ns=(10**18 + step * 10**9,) * 2)
+        workspace.sync()
+    return made
+
+
+def check_stories(home: Home, seeds: Iterable[int]) -> None:
+    """After each, doctor finds every line and brings it back, once."""
+    with at_work(home) as workspace:
+        for seed in seeds:
+            path = home.sessions / f"story-{seed}.jsonl"
+            made = tell_a_story(workspace, path, random.Random(seed))
+            list(workspace.repair.mend())
+            assert sorted(path.read_bytes().splitlines(True)) == sorted(lines(made)), seed
+            path.unlink()
+            workspace.sync()
+
+
+def test_no_line_is_lost_whichever_copy_is_saved(home: Home) -> None:
+    """The last four lost one before what was put back was thought of in its place."""
+    check_stories(home, (*range(12), 40, 95, 150, 204))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_in_many_stories_no_line_is_lost(home: Home) -> None:
+    check_stories(home, range(1000, 2000))
 
 
 @pytest.mark.parametrize("copy", ["ab", "abc", "abe", "a", "abecd"])
