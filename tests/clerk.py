@@ -87,5 +87,6 @@ def _answer(kind: str, text: str) -> Any:
     if kind == "summary":
         return {"summary": said[:3], "decisions": [], "open_items": []}
     if kind == "snapshot":
-        return {"sentences": said[:3]}
+        known = re.findall(r"^- ([^\n]+)", text, re.MULTILINE)
+        return {"sentences": [f"{fact}." for fact in known[:4]] or said[:3]}
     return {"topic": " ".join(said[0].split()[:5]) if said else "Talk"}

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import faults
 import pytest
+from clerk import Clerk
 from faults import KINDS, Call, Fault, Faults, Run
 from home import Home, make_home, message, tree, write_session
 
@@ -56,6 +57,20 @@ class Case(NamedTuple):
     prepare: Callable[[Home], None] = _nothing
     rewrites: bool = False
     alone: bool = False
+
+
+CLERK: list[str] = []
+"""Where the model's server is, while the tests of this file run."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clerk() -> Iterator[None]:
+    with Clerk() as server:
+        CLERK.append(server.base_url)
+        yield
+        CLERK.clear()
+        if server.asked:
+            assert set(server.asked) == {"facts", "summary", "snapshot"}
 
 
 def transcripts(home: Home) -> dict[str, bytes]:
@@ -104,6 +119,21 @@ def lives_in_denver(home: Home) -> None:
     with open(home.sessions / f"{TALK}.jsonl", "ab") as file:
         file.write(message("I live in Denver. And you?", id="a3"))
         file.write(message("Nowhere.", "assistant", id="a4"))
+
+
+def asks_the_clerk(home: Home) -> None:
+    """There is no summary yet, and enough to make one of."""
+    lives_in_denver(home)
+    with open(home.sessions / f"{TALK}.jsonl", "ab") as file:
+        file.write(message("I work at the Mill.", id="a5"))
+        file.write(message("Since when?", "assistant", id="a6"))
+        file.write(message("I play the cello.", id="a7"))
+        file.write(message("How nice.", "assistant", id="a8"))
+    next((home.vault / "atlas/memory/long-term").glob("session-*.md")).unlink()
+    provider = {"base_url": CLERK[0], "model": "test-model"}
+    ai = {"default_provider": "local", "providers": {"local": provider}}
+    (home.folder / "config").mkdir(exist_ok=True)
+    (home.folder / "config/config.yaml").write_text(json.dumps({"ai": ai}))
 
 
 def torn(home: Home) -> None:
@@ -204,6 +234,18 @@ CASES = [
         ),
         keys=("ending", *ENDED, "learned_through", "pending_facts", "summary_file"),
         prepare=lives_in_denver,
+    ),
+    Case(
+        "end, with a model",
+        ("end", TALK),
+        is_ended,
+        files=(
+            "vault/atlas/identity/user.md",
+            "vault/atlas/memory/long-term/facts.md",
+            "vault/atlas/memory/long-term/session-2026-11-20-fruit.md",
+        ),
+        keys=("ending", *ENDED, "learned_through", "pending_facts", "summary_file"),
+        prepare=asks_the_clerk,
     ),
     Case("edit", ("edit", TALK), edited, prepare=editor, variables=EDITOR, alone=True),
     Case(
