@@ -194,12 +194,12 @@ class OpenAIServer:
         with self._changed:
             return len(self._script)
 
-    def wait_for_requests(self, count: int = 1, timeout: float = 5.0) -> tuple[Request, ...]:
+    def wait_for_requests(self, count: int = 1, timeout: float = 60.0) -> tuple[Request, ...]:
         """The requests so far, once there are at least `count`."""
         self._wait(lambda: len(self._requests) >= count, f"{count} request(s)", timeout)
         return self.requests
 
-    def wait_for_departures(self, count: int = 1, timeout: float = 5.0) -> None:
+    def wait_for_departures(self, count: int = 1, timeout: float = 60.0) -> None:
         """Return once `count` clients have left before their reply was over."""
         self._wait(lambda: self._departures >= count, f"{count} departure(s)", timeout)
 

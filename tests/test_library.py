@@ -7,6 +7,8 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,13 +129,21 @@ def test_modules_import_alone_and_their_examples_run(name: str) -> None:
     assert doctest.testmod(module).failed == 0
 
 
+def until(what: Callable[[], object]) -> None:
+    """Wait for something to be so: a look at the files that took long is not repeated at once."""
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
 def test_an_open_workspace_sees_what_is_changed_on_disk(home: Home) -> None:
     """Edits by others need no telling: each list and each search looks at the files first."""
     notes = home.sessions / "notes.jsonl"
     with Workspace.open(home.vault) as ws:
         assert len(ws.list()) == 17
         notes.write_text('{"role":"user","content":"quince jam"}\n')
-        assert "notes" in [session.id for session in ws.list()]
-        assert [hit.session_id for hit in ws.search("quince")] == ["notes"]
+        until(lambda: "notes" in [session.id for session in ws.list()])
+        until(lambda: [hit.session_id for hit in ws.search("quince")] == ["notes"])
         notes.unlink()
-        assert len(ws.list()) == 17
+        until(lambda: len(ws.list()) == 17)

@@ -243,7 +243,7 @@ def test_delete_after_a_yes_and_undo(home: Home) -> None:
         await open_picker(ui)  # it can be brought back later, too
         await ui.press("u")
         await ui.shows("achilles is back.", "Sessions · 17")
-        assert marked(ui) == "achilles"
+        await ui.until(lambda: marked(ui) == "achilles")
         await ui.hides("u Undo")
 
     run(home, script, HERE)

@@ -674,7 +674,8 @@ def test_all_of_a_long_conversation_can_be_scrolled_through(home: Home) -> None:
     those around what is seen have widgets."""
     seen: set[int] = set()
 
-    def look(ui: Ui) -> None:
+    async def look(ui: Ui) -> None:
+        await ui.drawn()
         seen.update(int(number) for number in re.findall(r"message (\d+)\b", ui.text))
         assert len(chat(ui).query_one(Conversation).children) <= 120
 
@@ -682,7 +683,7 @@ def test_all_of_a_long_conversation_can_be_scrolled_through(home: Home) -> None:
         await opened(ui)
         await ui.shows("message 1999")
         while 1800 not in seen:
-            look(ui)
+            await look(ui)
             await ui.press("pageup")
         assert seen >= set(range(1800, 2000))
         await ui.press("ctrl+end")
@@ -692,7 +693,7 @@ def test_all_of_a_long_conversation_can_be_scrolled_through(home: Home) -> None:
         await ui.shows("message 0\n")
         seen.clear()
         while 199 not in seen:
-            look(ui)
+            await look(ui)
             await ui.press("pagedown")
         assert seen >= set(range(200))
         await ui.press("end")

@@ -94,6 +94,12 @@ class Ui:
             await self.pilot.pause(0.01)
             waited += 0.01
 
+    async def drawn(self) -> None:
+        """Wait until what was asked for is on the screen."""
+        done = asyncio.Event()
+        self.app.screen.call_after_refresh(done.set)
+        await done.wait()
+
     async def shows(self, *texts: str) -> None:
         """Wait until these are on the screen."""
         await self.until(lambda: all(text in self.text for text in texts), repr(texts))
