@@ -55,7 +55,7 @@ def loss(
     """The missing ``lines``, by their ids. ``ids``: all of the transcript as it was last seen;
     ``order``: the same as ``in_place`` has them."""
     seen = tuple((name, lines[name]) for name in ids if name in lines)
-    first = next(place for place, name in enumerate(order) if name in lines)
+    first = next((place for place, name in enumerate(order) if name in lines), len(order))
     before = tuple(order[max(0, first - AFTER) : first])
     return Loss(session_id, format_time(now), seen, before, "waiting", head, tuple(order[first:]))
 
