@@ -10,6 +10,7 @@ from home import Home, make_home
 from textual import events
 from tui import PATIENCE, Ui, run
 
+from vault_sessions.tui import in_order
 from vault_sessions.tui.cards.new_session import NewSessionScreen
 from vault_sessions.tui.screens.chat import ChatScreen
 from vault_sessions.tui.screens.search import SearchScreen
@@ -36,8 +37,12 @@ def test_a_name_is_whole_before_it_is_saved(home: Home) -> None:
     run(home, script, HERE)
 
 
-def test_what_is_typed_behind_a_new_name_is_for_the_list(home: Home) -> None:
-    """Not for the line that is about to close: / opens the search."""
+def test_what_is_typed_behind_a_new_name_is_for_the_list(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for the line that is about to close: / opens the search. (However long that takes: on a
+    busy machine it may be more than a key has patience for.)"""
+    monkeypatch.setattr(in_order, "_PATIENCE", 20.0)
 
     async def script(ui: Ui) -> None:
         await ui.shows("messages")
