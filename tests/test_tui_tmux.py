@@ -115,7 +115,7 @@ def choose_rename_delete(at: Terminal, home: Home) -> None:
     at.press("k", "Space")
     at.shows("One half,")
     at.press("Enter")
-    at.shows("How do I bake bread?", "Say something")
+    at.shows("How do I bake bread?", 'Resumed "bread"', "Say something")  # that comes last
 
 
 def edit_on_disk(at: Terminal, path: Path) -> None:
