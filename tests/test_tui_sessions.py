@@ -199,15 +199,15 @@ def test_rename_in_its_place(home: Home) -> None:
         for _ in range(len("vpc-design")):
             await ui.press("backspace")
         await ui.type("denver-move")
-        assert "denver-move" in ui.lines[row]
+        await ui.until(lambda: "denver-move" in ui.lines[row])
         await ui.press("enter")
         await ui.shows("'denver-move' is the name of")
-        assert "is the name of" in ui.lines[row + 1]
+        await ui.until(lambda: "is the name of" in ui.lines[row + 1])
         await ui.type("s and jkq")
         await ui.hides("is the name of")
         await ui.press("enter")
         await ui.shows("Renamed to denver-moves and jkq.", "● denver-moves and jkq")
-        assert marked(ui) == "denver-moves and jkq"
+        await ui.until(lambda: marked(ui) == "denver-moves and jkq")
         await ui.press("r", "escape")
         await ui.shows("d Delete")
         await ui.press("escape")
