@@ -243,16 +243,20 @@ def test_in_a_long_message_it_goes_to_the_words(tmp_path: Path, role: str, is_op
     run(home, script, Wanted(session="long" if is_open else "other"))
 
 
-def test_in_a_message_that_is_seen_whole_nothing_moves(tmp_path: Path) -> None:
-    """It stands at the top, from its beginning."""
+def test_words_near_the_beginning_of_a_message_are_seen_with_it(tmp_path: Path) -> None:
+    """It stands at the top, from its first line."""
     home = make_home(tmp_path)
-    write_session(home, "s000", message("before"), message("one\n\nthe medlar"), name="short")
+    text = LONG.replace("Paragraph 5 speaks", "Paragraph 5 tells the medlar")
+    write_session(home, "s000", message("before"), message(text), name="short")
 
     async def script(ui: Ui) -> None:
         await search(ui, "medlar")
         await ui.shows(" 1 found")
         await ui.press("enter")
-        await ui.shows("one", "the medlar")
+        await ui.until(lambda: standing_out(ui))
+        await ui.drawn()
+        assert "Paragraph 0 " in ui.text
+        assert "the medlar" in ui.text
         await ui.press("ctrl+q")
 
     run(home, script, Wanted(session="short"))

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 
 import click
 
+from vault_sessions.assistant.stop import SIGNAL_SECONDS
 from vault_sessions.background import Background
 from vault_sessions.cli.door import Door, json_option, pass_door, print_json, say
 from vault_sessions.cli.telling import tell_tidied
@@ -17,8 +18,6 @@ from vault_sessions.formats.display import safe_json, safe_line
 
 LOOK_SECONDS = 60.0
 """So often the sessions are looked after: endings whose time has come, topics that are missing."""
-SIGNAL_SECONDS = 1.0
-"""No wait is longer: one that begins just after a signal came is not ended by it."""
 
 
 @click.command("watch")

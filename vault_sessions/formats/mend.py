@@ -240,8 +240,8 @@ def with_unique_ids(data: bytes) -> bytes:
 
 def put_back(data: bytes, lines: Sequence[tuple[str, bytes | None]], after: Sequence[str]) -> bytes:
     """With those of the kept lines (id, text) that stand nowhere in the file put behind the last
-    of ``after`` that does; where none does: at the end. A line without a
-    text is only a place: what comes behind it in ``lines`` stands behind it, if it stands."""
+    of ``after`` that does; where none does: at the end. A line without a text is only a place: what
+    comes behind it in ``lines`` stands behind it, if it stands."""
     rows, bad = _unreadable(data)
     texts = {raw.strip() for raw in rows}
     places = {message.id: message.line for message in parse(data).messages}
